@@ -1,0 +1,44 @@
+"""Losses L(y, ŷ), averaged over the batch, and δ⁽ᴸ⁾ = ∂L/∂z⁽ᴸ⁾, with which backpropagation starts.
+
+Outputs z and targets y are (R, B, K): R replicas, B samples, K outputs; classes are one-hot.
+"""
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class CrossEntropy:
+    """Softmax cross-entropy L = −(1/B) Σ y·log softmax(z), with δ⁽ᴸ⁾ = (softmax(z) − y)/B."""
+
+    def __call__(self, z: Array, y: Array) -> Array:
+        """The loss of each replica, (R,); keeps softmax(z) for `delta`."""
+        self.p = z - z.max(axis=-1, keepdims=True)
+        log_likelihood = np.vecdot(self.p, y)
+        np.exp(self.p, out=self.p)
+        total = np.add.reduce(self.p, axis=-1, keepdims=True)
+        self.p /= total
+        return (np.log(total[..., 0]) - log_likelihood).mean(axis=-1)
+
+    def delta(self, z: Array, y: Array, out: Array) -> None:
+        np.subtract(self.p, y, out=out)
+        out /= y.shape[-2]
+
+
+class SquaredError:
+    """Squared error L = (1/2B) Σ‖z − y‖², with δ⁽ᴸ⁾ = (z − y)/B."""
+
+    def __call__(self, z: Array, y: Array) -> Array:
+        """The loss of each replica, (R,)."""
+        error = z - y
+        return 0.5 * np.vecdot(error, error).mean(axis=-1)
+
+    def delta(self, z: Array, y: Array, out: Array) -> None:
+        np.subtract(z, y, out=out)
+        out /= y.shape[-2]
+
+
+LOSSES: dict[str, type[CrossEntropy] | type[SquaredError]] = {
+    "cross_entropy": CrossEntropy,
+    "squared_error": SquaredError,
+}

@@ -1,0 +1,143 @@
+"""The network: layers one after the other, forward and backward (Rumelhart, Hinton & Williams 1986).
+
+A batch is a matrix with a sample a row, and every array has a leading axis of R replicas: R networks that differ
+in their seeds pass through the same lines at once. All parameters are one array `theta` (R, P), all gradients one
+array `gradient` (R, P), of which the layers hold views: an optimizer needs to know no layers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backscope.nn.activations import Activation
+from backscope.nn.layers import Layer
+from backscope.nn.losses import LOSSES
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is built of: `depth` hidden layers of `width` units and a linear head.
+
+    From the second hidden layer on, `residual` adds a layer's input to its output: a = a_in + s f(z), with s = 1
+    (plain), 1/√(depth − 1) (scaled) or a learned s that starts at 0 (zero; Bachlechner 2020).
+    """
+
+    n_in: int
+    n_out: int
+    depth: int
+    width: int
+    activation: Activation
+    normalization: str = "none"
+    residual: str = "none"
+    dropout: float = 0.0
+    loss: str = "cross_entropy"
+
+
+RESIDUALS = {"plain": lambda depth: 1.0, "scaled": lambda depth: (depth - 1) ** -0.5, "zero": lambda depth: 0.0}
+
+
+class Network:
+    """R networks of one architecture, with their parameters, their gradient and the buffers of a pass.
+
+    >>> from backscope.nn.activations import tanh
+    >>> network = Network(Architecture(n_in=2, n_out=3, depth=1, width=4, activation=tanh()), replicas=5)
+    >>> network.theta.shape, network.layers[0].W.shape
+    ((5, 27), (5, 4, 2))
+    """
+
+    def __init__(self, architecture: Architecture, replicas: int = 1, dtype: type | str = np.float64) -> None:
+        self.architecture = architecture
+        self.layers = _layers(architecture)
+        parameters = sum(sum(layer.sizes.values()) for layer in self.layers)
+        self.theta, self.gradient = np.zeros((2, replicas, parameters), dtype)
+        start = 0
+        for layer in self.layers:
+            start = layer.attach(self.theta, self.gradient, start)
+        self.loss = LOSSES[architecture.loss]()
+        self.dropout_rngs: Sequence[np.random.Generator] | None = None
+        self.batch = 0
+
+    def forward(self, x: Array, y: Array, training: bool = True) -> Array:
+        """The loss of each replica, (R,), on inputs x (R, B, n_in) and targets y (R, B, n_out).
+
+        In training, batch normalization uses the batch's statistics and dropout is on; its masks are drawn from
+        `dropout_rngs`, a generator a replica, or stay as they are where there is none.
+        """
+        self.y = y
+        return self.loss(self._outputs(x, training), y)
+
+    def backward(self, delta: Array | None = None) -> None:
+        """∂L/∂θ at the last `forward`, into `gradient`; with `delta` given, that of a loss with δ⁽ᴸ⁾ = delta."""
+        head = self.layers[-1]
+        if delta is None:
+            self.loss.delta(head.z, self.y, out=head.delta)
+        else:
+            np.copyto(head.delta, delta)
+        for layer, below in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
+            layer.backward(below)
+        self.layers[0].backward(None)
+
+    def input_gradient(self) -> Array:
+        """∂L/∂x (R, B, n_in) after `backward`."""
+        first = self.layers[0]
+        return first.delta_W @ first.W
+
+    def predict(self, x: Array) -> Array:
+        """The outputs (R, N, n_out) in evaluation: running statistics, no dropout; in chunks of the training batch."""
+        size = self.batch or x.shape[1]
+        chunks = [x[:, i : i + size] for i in range(0, x.shape[1], size)]
+        outputs = np.concatenate([self._outputs(chunk, training=False).copy() for chunk in chunks], axis=1)
+        self._bind(size)
+        return outputs
+
+    def calibrate(self, x: Array, tolerance: float = 0.01, iterations: int = 10) -> None:
+        """LSUV: rescale each W, from the first to the last, until Var(z) = 1 on x (Mishkin & Matas 2016, Alg. 1)."""
+        for layer in self.layers:
+            for _ in range(iterations):
+                self._outputs(x, training=True)
+                variance = layer.z.var(axis=(1, 2), keepdims=True)
+                if np.all(np.abs(variance - 1) < tolerance):
+                    break
+                layer.W /= np.sqrt(np.where(variance > 0, variance, 1))
+
+    def _outputs(self, x: Array, training: bool) -> Array:
+        self._bind(x.shape[1])
+        a = x
+        for layer in self.layers:
+            if layer.mask is not None:
+                self._mask(layer, training)
+            a = layer.forward(a, training)
+        return a
+
+    def _mask(self, layer: Layer, training: bool) -> None:
+        if not training:
+            layer.mask.fill(1.0)
+        elif self.dropout_rngs is not None:
+            layer.draw_mask(self.dropout_rngs)
+
+    def _bind(self, batch: int) -> None:
+        if batch != self.batch:
+            self.batch = batch
+            scratch = np.empty((len(self.theta), batch, self.architecture.width), self.theta.dtype)
+            for layer in self.layers:
+                layer.bind(batch, scratch)
+
+
+def _layers(architecture: Architecture) -> list[Layer]:
+    hidden = []
+    for index in range(architecture.depth):
+        n_in = architecture.width if index else architecture.n_in
+        residual = index > 0 and architecture.residual != "none"
+        layer = Layer(
+            n_in,
+            architecture.width,
+            activation=architecture.activation,
+            normalization=architecture.normalization,
+            dropout=architecture.dropout,
+            skip=RESIDUALS[architecture.residual](architecture.depth) if residual else None,
+        )
+        hidden.append(layer)
+    return [*hidden, Layer(architecture.width, architecture.n_out)]

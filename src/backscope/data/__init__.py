@@ -1,0 +1,8 @@
+"""Datasets that need no network: where they come from, how they are split and standardised.
+
+`describe` says what a dataset will look like without touching it; `load` draws, splits and standardises it.
+"""
+
+from backscope.data.loading import DATASETS, Dataset, Shape, describe, load
+
+__all__ = ["DATASETS", "Dataset", "Shape", "describe", "load"]

@@ -1,0 +1,55 @@
+"""What a probe is: one quantity of every layer, read off the network at a moment of training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from backscope.nn.layers import Layer
+from backscope.nn.network import Network
+
+Array = np.ndarray
+Tier = Literal["economy", "standard", "full"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A quantity and how to measure it: measure(network) → (R, L), NaN where it is not defined for a layer.
+
+    A "gradient" probe reads the network between backward and update, before clipping; an "update" probe reads it after
+    the update, when `network.gradient` holds the step taken. The tier says what it costs.
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Network], Array]
+    tier: Tier = "standard"
+    moment: Literal["gradient", "update"] = "gradient"
+    logarithmic: bool = False
+
+
+def of_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], Array]:
+    """Measure every layer by itself: (R,) each, stacked to (R, L)."""
+    return lambda network: np.stack([measure(layer) for layer in network.layers], axis=-1)
+
+
+def of_hidden_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], Array]:
+    """Measure the hidden layers, which have an activation; NaN for the head."""
+
+    def measure_all(network: Network) -> Array:
+        values = [measure(layer) for layer in network.layers[:-1]]
+        return np.stack([*values, np.full(len(network.theta), np.nan)], axis=-1)
+
+    return measure_all
+
+
+def norm(flat: Array) -> Array:
+    """The Euclidean norm over the last axis."""
+    return np.sqrt(np.vecdot(flat, flat))
+
+
+def rms(array: Array) -> Array:
+    """The root mean square of (R, B, n) over samples and units, (R,)."""
+    flat = array.reshape(len(array), -1)
+    return norm(flat) / np.sqrt(flat.shape[-1])

@@ -1,0 +1,9 @@
+"""The numerical rank of W⁽ˡ⁾: singular values above max(n_out, n_in) · ε · the largest. 1 where symmetry is unbroken."""
+
+import numpy as np
+
+from backscope.probes.probe import Probe, of_layers
+
+PROBE = Probe(
+    "weight_rank", "rank of W", of_layers(lambda layer: np.linalg.matrix_rank(layer.W).astype(float)), tier="full"
+)

@@ -7,7 +7,6 @@ vanishing signal is the subject here and must not be lost to cancellation.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy.special import erf as erf_of
@@ -43,12 +42,16 @@ class Activation:
         return self.f_prime(z, self(z), np.empty_like(z))
 
 
-@cache
-def _zeros(shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    """A shared, read-only array of zeros: np.maximum of two arrays is three times faster than of array and number."""
-    zeros = np.zeros(shape, dtype)
-    zeros.flags.writeable = False
-    return zeros
+_ZEROS: dict[tuple, Array] = {}
+
+
+def _zeros_like(z: Array) -> Array:
+    """Zeros laid out as z, shared: np.maximum of two arrays is three times faster than that of an array and a number."""
+    key = (z.shape, z.strides, z.dtype)
+    if key not in _ZEROS:
+        _ZEROS[key] = np.zeros_like(z)
+        _ZEROS[key].flags.writeable = False
+    return _ZEROS[key]
 
 
 def _one(z: Array, a: Array, out: Array) -> Array:
@@ -96,7 +99,7 @@ def relu() -> Activation:
     """f(z) = max(z, 0), f′(z) = 1 if z > 0 else 0 (Nair & Hinton 2010)."""
 
     def f(z: Array, out: Array) -> Array:
-        return np.maximum(z, _zeros(z.shape, z.dtype), out=out)
+        return np.maximum(z, _zeros_like(z), out=out)
 
     def f_prime(z: Array, a: Array, out: Array) -> Array:
         return np.greater(a, 0.0, out=out, casting="unsafe")

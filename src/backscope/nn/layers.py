@@ -1,6 +1,10 @@
 """One layer, forward and backward: the equations of backpropagation stand in `forward` and `backward` below.
 
 Shapes: R replicas, B samples; a_in (R, B, n_in), z, a, delta (R, B, n_out), W (R, n_out, n_in), b (R, n_out).
+
+Two choices of memory make a step fast and change no equation. The bias is one more weight, on an input that is always
+1: `Wb` is the matrix [Wᵀ; b], and `a1` is a with a column of ones, so that z = a Wᵀ + b is the one product a1 @ Wb. And
+activations lie in memory unit by unit with the samples contiguous, so that elementwise functions see one long vector.
 """
 
 from __future__ import annotations
@@ -15,10 +19,20 @@ from backscope.nn.normalization import NORMALIZATIONS
 Array = np.ndarray
 
 
+def unit_major(make: np.ufunc, replicas: int, batch: int, units: int, dtype: np.dtype) -> Array:
+    """An array (R, B, n) that lies in memory as (n, R, B), made by np.empty or np.ones."""
+    return make((units, replicas, batch), dtype).transpose(1, 2, 0)
+
+
+def total(array: Array) -> Array:
+    """The sum of (R, B, n) over samples and units, (R,), in an order that does not depend on the other replicas."""
+    return np.ascontiguousarray(np.add.reduce(array, axis=1)).sum(axis=-1)
+
+
 class Layer:
     """A dense layer, with views into the network's flat parameters and gradient, and what the last pass left in it.
 
-    `normalization` sits on W a; `dropout` and the residual connection sit on f(z). The head has no activation.
+    `normalization` sits on a Wᵀ; `dropout` and the residual connection sit on f(z). The head has no activation.
     """
 
     def __init__(
@@ -33,7 +47,7 @@ class Layer:
     ) -> None:
         self.n_in, self.n_out, self.activation, self.dropout = n_in, n_out, activation, dropout
         self.normalization_name, self.skip = normalization, skip
-        self.sizes = {"W": n_out * n_in, "b": n_out}
+        self.sizes = {"W": n_in * n_out, "b": n_out}
         if normalization != "none":
             self.sizes["gamma"] = n_out
         if skip == 0.0:  # the branch is scaled by a parameter that starts at zero
@@ -41,55 +55,67 @@ class Layer:
 
     def attach(self, theta: Array, gradient: Array, start: int) -> int:
         """Take views of this layer's parameters and gradients from `start` on; returns where the next layer begins."""
-        for name, size in self.sizes.items():
-            setattr(self, name, theta[:, start : start + size])
-            setattr(self, f"d{name}", gradient[:, start : start + size])
-            start += size
-        self.W_flat, self.dW_flat = self.W, self.dW
-        self.W, self.dW = (flat.reshape(-1, self.n_out, self.n_in) for flat in (self.W, self.dW))
-        self.W_T, self.b_row, self.db_row = self.W.mT, self.b[:, None, :], self.db[:, None, :]
+        weights, shape = self.sizes["W"], (-1, self.n_in + 1, self.n_out)
+        end = start + weights + self.n_out
+        self.Wb, self.dWb = (flat[:, start:end].reshape(shape) for flat in (theta, gradient))
+        self.W_flat, self.dW_flat = (flat[:, start : start + weights] for flat in (theta, gradient))
+        self.W, self.dW = self.Wb[:, :-1].mT, self.dWb[:, :-1].mT
+        self.b, self.db = self.Wb[:, -1], self.dWb[:, -1]
         self.normalization = None
-        if self.normalization_name != "none":
+        if "gamma" in self.sizes:
+            self.gamma, self.dgamma = (flat[:, end : end + self.n_out] for flat in (theta, gradient))
             self.gamma.fill(1.0)
             self.normalization = NORMALIZATIONS[self.normalization_name](self.gamma, self.dgamma)
-        return start
+            end += self.n_out
+        if "scale" in self.sizes:
+            self.scale, self.dscale = (flat[:, end : end + 1] for flat in (theta, gradient))
+            end += 1
+        return end
 
     def bind(self, batch: int, scratch: Array | None) -> None:
         """Make the buffers for batches of this size; `scratch` is one that all hidden layers share, for f′(z)."""
-        shape, dtype = (len(self.W), batch, self.n_out), self.W.dtype
-        self.z, self.delta, self.f_prime = np.empty(shape, dtype), np.empty(shape, dtype), scratch
-        self.ones = np.ones((1, 1, batch), dtype)
-        self.f_z = self.a = self.z if self.activation is None else np.empty(shape, dtype)
+        size = (len(self.Wb), batch, self.n_out, self.Wb.dtype)
+        self.z, self.delta = unit_major(np.empty, *size), unit_major(np.empty, *size)
+        self.f_prime = scratch
+        self.a1 = unit_major(np.ones, size[0], batch, self.n_out + 1, size[-1])
+        self.a = self.z if self.activation is None else self.a1[..., :-1]
+        self.f_z = self.a  # f(z), from which a differs by dropout and the residual connection
         self.back = self.delta  # ∂L/∂a; multiplied by f′ in place it is δ, unless a skip connection still needs it
-        self.mask = np.ones(shape, dtype) if self.dropout else None
-        if self.mask is not None or self.skip is not None:
-            self.a, self.branch = np.empty(shape, dtype), np.empty(shape, dtype)
+        self.mask = unit_major(np.ones, *size) if self.dropout else None
+        if self.dropout or self.skip is not None:
+            self.f_z, self.branch = unit_major(np.empty, *size), unit_major(np.empty, *size)
         if self.skip is not None:
-            self.back = np.empty(shape, dtype)
+            self.back = unit_major(np.empty, *size)
 
-    def forward(self, a_in: Array, training: bool) -> Array:
-        """z = a_in Wᵀ + b, a = f(z)."""
-        self.a_in = a_in
-        z = np.matmul(a_in, self.W_T, out=self.z)
-        if self.normalization is not None:
-            self.normalization.forward(z, training)
-        np.add(z, self.b_row, out=z)
+    def forward(self, a1_in: Array, training: bool) -> Array:
+        """z = a_in Wᵀ + b, a = f(z), from and to an activation with its column of ones."""
+        self.a1_in = a1_in
+        if self.normalization is None:
+            np.matmul(a1_in, self.Wb, out=self.z)
+        else:
+            np.matmul(a1_in[..., :-1], self.W.mT, out=self.z)
+            self.normalization.forward(self.z, training)
+            np.add(self.z, self.b[:, None], out=self.z)
         if self.activation is not None:
-            self.activation.f(z, self.f_z)
-        if self.a is not self.f_z:
+            self.activation.f(self.z, self.f_z)
+        if self.f_z is not self.a:
             self._join_branch()
-        return self.a
+        return self.a1
 
     def backward(self, below: Layer | None) -> None:
         """δ = ∂L/∂a ⊙ f′(z), ∂L/∂W = δᵀ a_in, ∂L/∂b = Σ δ over the batch, and ∂L/∂a_in = δ W for the layer below."""
-        if self.a is not self.f_z:
+        delta = self.delta
+        if self.f_z is not self.a:
             self._split_branch()
         if self.activation is not None:  # the head's δ comes from the loss
-            np.multiply(self.delta, self.activation.f_prime(self.z, self.f_z, self.f_prime), out=self.delta)
-        delta = self.delta if self.normalization is None else self.normalization.backward(self.delta)
-        self.delta_W = delta  # ∂L/∂(Wa), which is δ itself without normalization
-        np.matmul(delta.mT, self.a_in, out=self.dW)
-        np.matmul(self.ones, self.delta, out=self.db_row)
+            np.multiply(delta, self.activation.f_prime(self.z, self.f_z, self.f_prime), out=delta)
+        if self.normalization is None:
+            np.matmul(self.a1_in.mT, delta, out=self.dWb)  # ∂L/∂W and ∂L/∂b
+        else:
+            delta = self.normalization.backward(delta)
+            np.matmul(self.a1_in[..., :-1].mT, delta, out=self.dW.mT)
+            np.add.reduce(self.delta, axis=1, out=self.db)
+        self.delta_in = delta  # ∂L/∂(a_in Wᵀ), which is δ itself without normalization
         if below is not None:
             np.matmul(delta, self.W, out=below.back)
             if self.skip is not None:
@@ -102,14 +128,14 @@ class Layer:
             np.copyto(self.a, branch)
         else:
             np.multiply(branch, self._scale(), out=self.a)
-            np.add(self.a, self.a_in, out=self.a)
+            np.add(self.a, self.a1_in[..., :-1], out=self.a)
 
     def _split_branch(self) -> None:
         """∂L/∂f(z) from ∂L/∂a, into delta; the learned scale gets its gradient Σ ∂L/∂a · branch."""
         if self.skip is not None:
             if "scale" in self.sizes:
                 branch = self.f_z if self.mask is None else self.branch
-                self.dscale[:, 0] = np.vecdot(self.back, branch).sum(axis=-1)
+                self.dscale[:, 0] = total(np.multiply(self.back, branch, out=self.delta))
             np.multiply(self.back, self._scale(), out=self.delta)
         if self.mask is not None:
             np.multiply(self.delta, self.mask, out=self.delta)

@@ -13,12 +13,13 @@ class CrossEntropy:
 
     def __call__(self, z: Array, y: Array) -> Array:
         """The loss of each replica, (R,); keeps softmax(z) for `delta`."""
-        self.p = z - z.max(axis=-1, keepdims=True)
-        log_likelihood = np.vecdot(self.p, y)
-        np.exp(self.p, out=self.p)
+        largest = np.maximum.reduce(z, axis=-1, keepdims=True)
+        self.p = np.exp(z - largest)
         total = np.add.reduce(self.p, axis=-1, keepdims=True)
         self.p /= total
-        return (np.log(total[..., 0]) - log_likelihood).mean(axis=-1)
+        log_total = np.log(total[..., 0])
+        log_total += largest[..., 0] - np.vecdot(z, y)
+        return np.add.reduce(log_total, axis=-1) / z.shape[-2]
 
     def delta(self, z: Array, y: Array, out: Array) -> None:
         np.subtract(self.p, y, out=out)

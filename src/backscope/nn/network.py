@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backscope.nn.activations import Activation
-from backscope.nn.layers import Layer
+from backscope.nn.layers import Layer, unit_major
 from backscope.nn.losses import LOSSES
 
 Array = np.ndarray
@@ -83,7 +83,7 @@ class Network:
     def input_gradient(self) -> Array:
         """∂L/∂x (R, B, n_in) after `backward`."""
         first = self.layers[0]
-        return first.delta_W @ first.W
+        return first.delta_in @ first.W
 
     def predict(self, x: Array) -> Array:
         """The outputs (R, N, n_out) in evaluation: running statistics, no dropout; in chunks of the training batch."""
@@ -105,12 +105,13 @@ class Network:
 
     def _outputs(self, x: Array, training: bool) -> Array:
         self._bind(x.shape[1])
-        a = x
+        np.copyto(self.x1[..., :-1], x)
+        a1 = self.x1
         for layer in self.layers:
             if layer.mask is not None:
                 self._mask(layer, training)
-            a = layer.forward(a, training)
-        return a
+            a1 = layer.forward(a1, training)
+        return self.layers[-1].z
 
     def _mask(self, layer: Layer, training: bool) -> None:
         if not training:
@@ -119,11 +120,13 @@ class Network:
             layer.draw_mask(self.dropout_rngs)
 
     def _bind(self, batch: int) -> None:
-        if batch != self.batch:
-            self.batch = batch
-            scratch = np.empty((len(self.theta), batch, self.architecture.width), self.theta.dtype)
-            for layer in self.layers:
-                layer.bind(batch, scratch)
+        if batch == self.batch:
+            return
+        self.batch, replicas, dtype = batch, len(self.theta), self.theta.dtype
+        self.x1 = np.ones((replicas, batch, self.architecture.n_in + 1), dtype)
+        scratch = unit_major(np.empty, replicas, batch, self.architecture.width, dtype)
+        for layer in self.layers:
+            layer.bind(batch, scratch)
 
 
 def _layers(architecture: Architecture) -> list[Layer]:

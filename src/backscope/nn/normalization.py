@@ -30,7 +30,7 @@ class BatchNorm:
         variance = self.averaging @ np.square(z) if training else self.variance
         self.inverse_std = 1 / np.sqrt(variance + EPSILON)
         z *= self.inverse_std
-        self.z_hat = z.copy()
+        self.z_hat = z.copy(order="K")
         z *= self.gamma
         if training:
             self._remember(mean, variance * (batch / (batch - 1)))
@@ -64,7 +64,7 @@ class LayerNorm:
         variance = np.vecdot(z, z)[..., None] / z.shape[-1]
         self.inverse_std = 1 / np.sqrt(variance + EPSILON)
         z *= self.inverse_std
-        self.z_hat = z.copy()
+        self.z_hat = z.copy(order="K")
         z *= self.gamma
 
     def backward(self, delta: Array) -> Array:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from backscope.nn.layers import Layer
+from backscope.nn.layers import Layer, total
 from backscope.nn.network import Network
 
 Array = np.ndarray
@@ -49,7 +49,16 @@ def norm(flat: Array) -> Array:
     return np.sqrt(np.vecdot(flat, flat))
 
 
+def mean(array: Array) -> Array:
+    """The mean of (R, B, n) over samples and units, (R,)."""
+    return total(array) / (array.shape[1] * array.shape[2])
+
+
+def std(array: Array) -> Array:
+    """The standard deviation of (R, B, n) over samples and units, (R,)."""
+    return rms(array - mean(array)[:, None, None])
+
+
 def rms(array: Array) -> Array:
     """The root mean square of (R, B, n) over samples and units, (R,)."""
-    flat = array.reshape(len(array), -1)
-    return norm(flat) / np.sqrt(flat.shape[-1])
+    return np.sqrt(mean(np.square(array)))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backscope.nn.activations import Activation
-from backscope.nn.normalization import NORMALIZATIONS
+from backscope.nn.normalization import NORMALIZATIONS, batch_sum
 
 Array = np.ndarray
 
@@ -112,9 +112,9 @@ class Layer:
         if self.normalization is None:
             np.matmul(self.a1_in.mT, delta, out=self.dWb)  # ∂L/∂W and ∂L/∂b
         else:
-            delta = self.normalization.backward(delta)
+            batch_sum(delta, out=self.db)
+            delta = self.normalization.backward(delta, self.db)
             np.matmul(self.a1_in[..., :-1].mT, delta, out=self.dW.mT)
-            np.add.reduce(self.delta, axis=1, out=self.db)
         self.delta_in = delta  # ∂L/∂(a_in Wᵀ), which is δ itself without normalization
         if below is not None:
             np.matmul(delta, self.W, out=below.back)

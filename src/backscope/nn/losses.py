@@ -18,7 +18,7 @@ class CrossEntropy:
         total = np.add.reduce(self.p, axis=-1, keepdims=True)
         self.p /= total
         log_total = np.log(total[..., 0])
-        log_total += largest[..., 0] - np.vecdot(z, y)
+        log_total += largest[..., 0] - np.add.reduce(z * y, axis=-1)
         return np.add.reduce(log_total, axis=-1) / z.shape[-2]
 
     def delta(self, z: Array, y: Array, out: Array) -> None:

@@ -66,8 +66,9 @@ class Network:
         In training, batch normalization uses the batch's statistics and dropout is on; its masks are drawn from
         `dropout_rngs`, a generator a replica, or stay as they are where there is none.
         """
-        self.y = y
-        return self.loss(self._outputs(x, training), y)
+        outputs = self._outputs(x, training)
+        np.copyto(self.y, y)
+        return self.loss(outputs, self.y)
 
     def backward(self, delta: Array | None = None) -> None:
         """∂L/∂θ at the last `forward`, into `gradient`; with `delta` given, that of a loss with δ⁽ᴸ⁾ = delta."""
@@ -124,6 +125,7 @@ class Network:
             return
         self.batch, replicas, dtype = batch, len(self.theta), self.theta.dtype
         self.x1 = np.ones((replicas, batch, self.architecture.n_in + 1), dtype)
+        self.y = unit_major(np.empty, replicas, batch, self.architecture.n_out, dtype)
         scratch = unit_major(np.empty, replicas, batch, self.architecture.width, dtype)
         for layer in self.layers:
             layer.bind(batch, scratch)

@@ -1,0 +1,56 @@
+# Every target sets up .venv by itself when it is missing or older than what it is made from. `make` prints this help.
+PYTHON ?= python3
+EXPERIMENT ?= default_study
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep run ui test lint format lock clean
+
+help: ## print this help
+	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+sweep: $(READY) ## run an experiment of conf/experiment: make sweep EXPERIMENT=default_study ARGS="training.steps=50"
+	@$(BIN)/backscope experiment=$(EXPERIMENT) $(ARGS)
+
+run: $(READY) ## run one configuration: make run ARGS="init=he activation=relu model.depth=20"
+	@$(BIN)/backscope $(ARGS)
+
+ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
+		--backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+
+test: lint ## lint, then run all tests
+	@$(BIN)/pytest -n auto
+
+lint: $(READY) ## check style, format, types and which package imports which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(READY) ## pin the newest versions that pyproject.toml allows in requirements.lock
+	@$(BIN)/uv --version > /dev/null 2>&1 || $(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and caches; runs and their store stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	find src tests experiments -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "backscope needs Python 3.11 or newer: make PYTHON=python3.11 …"; exit 1; }
+	@echo "setting up .venv (a minute or two, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

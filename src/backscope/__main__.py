@@ -1,0 +1,42 @@
+"""The command `backscope`: composes a configuration with Hydra and runs it, or a sweep of them.
+
+A bad configuration ends with one line on stderr and exit status 2; a sweep of which runs failed ends with 1.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from backscope.threads import use_one_thread
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    use_one_thread()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and `explain` says it in one line
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if arguments is not None:
+        sys.argv = ["backscope", *arguments]
+    from backscope.config.errors import explain, refuse_targets
+
+    try:
+        refuse_targets(sys.argv[1:])
+        from backscope.app import hydra_main
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
+            hydra_main()
+    except Exception as error:
+        line = explain(error, sys.argv[1:])
+        if line is None:
+            raise
+        print(f"backscope: {line}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

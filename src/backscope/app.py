@@ -1,0 +1,173 @@
+"""The application: one configuration in, one tracked run out."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import hydra
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from backscope.config import CONF, ROOT, Config, ConfigError, check
+from backscope.threads import use_one_thread
+from backscope.tracking import provenance, recorder, store
+
+if TYPE_CHECKING:
+    from backscope.analysis.diagnosis import Verdict
+    from backscope.training import Record
+
+
+class Outcome(float):
+    """What a sweep learns of a run: its test loss, as a number that Hydra's sweepers can minimize, and the rest beside.
+
+    A run that diverged has an infinite loss.
+    """
+
+    verdict: str
+    run_id: str | None
+
+    def __new__(cls, loss: float, verdict: str = "", run_id: str | None = None) -> "Outcome":
+        outcome = super().__new__(cls, loss)
+        outcome.verdict, outcome.run_id = verdict, run_id
+        return outcome
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Outcome, (float(self), self.verdict, self.run_id)
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+def hydra_main(composed: DictConfig) -> Outcome:
+    """What Hydra calls with a composed configuration: in this process for one run, in a worker for a sweep's."""
+    use_one_thread()
+    context = HydraConfig.get()
+    alone = context.mode == RunMode.RUN
+    try:
+        record, verdict, run_id = run(check(composed), list(context.overrides.task))
+    except (ConfigError, store.StoreError) as error:
+        if alone:
+            stop(error)
+        raise
+    if alone:
+        from backscope.display import show_run
+
+        show_run(record, verdict, run_id)
+    return outcome(record, verdict, run_id)
+
+
+def stop(error: Exception | str) -> NoReturn:
+    """End the program as it ends for every bad configuration: one line, exit status 2."""
+    print(f"backscope: {error}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def run(config: Config, overrides: Sequence[str] = ()) -> tuple["Record", "Verdict", str | None]:
+    """Train a configuration, judge it and track it; the last is MLflow's run id, None without tracking.
+
+    Raises StoreError, before anything is trained, if the store cannot be used.
+    """
+    tracked = config.tracking.enabled
+    if tracked:
+        store_of(config)
+    try:
+        record, verdict = measure(config)
+    except Exception as error:
+        if tracked:
+            with suppress(Exception):  # the first error is the one to report
+                log = traceback.format_exc()
+                recorder.record_failure(*store_of(config), kept(config), error, log=log, **labels(config, overrides))
+        raise
+    run_id = None
+    if tracked:
+        series = config.tracking.series
+        recorded = replace(record, config=kept(config))
+        run_id = recorder.record_run(*store_of(config), recorded, verdict, series=series, **labels(config, overrides))
+    return record, verdict, run_id
+
+
+def measure(config: Config) -> tuple["Record", "Verdict"]:
+    """Train a configuration, every replica on its own draw and split of the data, and judge it."""
+    from backscope.analysis.diagnosis import diagnose
+    from backscope.data import load
+    from backscope.training import Streams, train
+
+    seeds = range(config.seed, config.seed + config.replicas)
+    record = train(config, [load(rng=Streams.of(seed).data, **config.data) for seed in seeds])
+    return record, diagnose(record)
+
+
+def outcome(record: "Record", verdict: "Verdict", run_id: str | None) -> Outcome:
+    """The median test loss over the replicas; infinite for those that diverged."""
+    losses = np.where(record.diverged_at < 0, record.final("test/loss"), np.inf)
+    return Outcome(float(np.median(losses)), verdict.name, run_id)
+
+
+def kept(config: Config) -> Config:
+    """The configuration as it is recorded: without where it went, which may hold a password."""
+    return replace(config, tracking=replace(config.tracking, uri=None, run_name=None, parent=None, sweep_id=None))
+
+
+def labels(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
+    """Name, tags, parent and overrides of a run, as the recorder takes them."""
+    tracking = config.tracking
+    tags = provenance.provenance() | {"config_hash": config.hash()}
+    if tracking.sweep_id:
+        tags["sweep_id"] = tracking.sweep_id
+    chosen = (config.init.name, config.activation.name, str(config.model.depth), config.optimizer.name)
+    own = [each for each in overrides if not each.startswith("tracking.")]
+    return {"name": tracking.run_name or " · ".join(chosen), "parent": tracking.parent, "tags": tags, "overrides": own}
+
+
+def store_of(config: Config) -> tuple[Any, str]:
+    """This process's MLflow client of the configured store, and the experiment's id; made where they are missing."""
+    return _open(absolute(config.tracking.uri), config.tracking.experiment)
+
+
+def absolute(uri: str | None) -> str:
+    """The store's URI for every process: `mlflow.db` at the top of the project, or as given in this directory."""
+    return store.absolute(uri, ROOT if uri is None else Path.cwd())
+
+
+@cache
+def _open(uri: str, experiment: str) -> tuple[Any, str]:
+    experiment_id = store.prepare(uri, experiment)
+    return store.client(uri), experiment_id
+
+
+class RunFailed(Exception):
+    """A run of a sweep raised: what, in one line, and the traceback."""
+
+    def __init__(self, reason: str, log: str) -> None:
+        super().__init__(reason, log)
+        self.reason, self.log = reason, log
+
+
+def work(config: Config, overrides: Sequence[str]) -> Outcome:
+    """One run of a sweep, in a worker.
+
+    Raises RunFailed, which travels between processes, for whatever was raised.
+    """
+    try:
+        return outcome(*run(config, overrides))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise RunFailed(reason, traceback.format_exc()) from None
+
+
+def start_worker() -> None:
+    """Pay for the imports of a worker before its first run, and leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    use_one_thread()
+    import mlflow.tracking  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import sklearn.model_selection  # noqa: F401
+
+    import backscope.analysis.diagnosis
+    import backscope.training  # noqa: F401

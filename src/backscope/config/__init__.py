@@ -1,0 +1,8 @@
+"""Configuration: what can be chosen (`schema`), what is refused (`checks`), and Hydra's part of it (`composing`)."""
+
+from backscope.config.checks import ConfigError, check
+from backscope.config.composing import CONF, ROOT, Composer, compose
+from backscope.config.schema import Choice, Config, Model, Probes, Tracking, Training
+
+__all__ = ["CONF", "ROOT", "Choice", "Composer", "Config", "ConfigError", "Model", "Probes", "Tracking", "Training"]
+__all__ += ["check", "compose"]

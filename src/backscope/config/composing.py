@@ -1,0 +1,108 @@
+"""Hydra's part: where the YAML files are, and how a sweep's configurations are composed without composing each anew."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from backscope.config.checks import check
+from backscope.config.schema import Config
+
+ROOT = Path(__file__).resolve().parents[3]
+CONF = ROOT / "conf"
+
+
+def compose(*overrides: str) -> Config:
+    """The checked configuration that these overrides choose.
+
+    >>> compose("init=he", "model.depth=3").init.name
+    'he'
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(hydra_compose("config", list(overrides)))
+
+
+@cache
+def parse(override: str) -> Override:
+    """One override, parsed once: a sweep repeats a few of them over and over."""
+    return OverridesParser.create().parse_override(override)
+
+
+class Composer:
+    """Composes jobs as Hydra does, but every option of a group only once.
+
+    A group's option fills the group's own node and nothing else; whether that holds is checked for every option.
+    Then a job is a copy of the first job with its options' nodes put in and its values set by Hydra's own function.
+    Jobs of another kind (a package, an added or deleted group, an option that reaches elsewhere) go to Hydra.
+    """
+
+    def __init__(self, loader: ConfigLoaderImpl, master: DictConfig) -> None:
+        self.loader, self.master = loader, master
+        self.base: DictConfig | None = None
+        self.base_groups: dict[str, str] = {}
+        self.nodes: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration of one job, not yet checked.
+
+        Raises Hydra's exceptions for overrides that it refuses.
+        """
+        parsed = [parse(override) for override in overrides]
+        groups = {each.key_or_group: each.value() for each in parsed if self._selects(each)}
+        values = [each for each in parsed if each.key_or_group not in groups]
+        if self.base is None:
+            self.base, self.base_groups = self._hydra(groups), groups
+        if groups.keys() != self.base_groups.keys() or any(map(self._is_exotic, values)):
+            return self._hydra_whole(overrides)
+        config = deepcopy(self.base)
+        for group, option in groups.items():
+            if option != self.base_groups[group]:
+                node = self._node(group, option)
+                if node is None:
+                    return self._hydra_whole(overrides)
+                config._set_item_impl(group, deepcopy(node))
+        self.loader._apply_overrides_to_config(values, config)
+        return config
+
+    def _selects(self, override: Override) -> bool:
+        """Whether this is a plain `group=option`."""
+        plain = not (override.package or override.is_add() or override.is_force_add() or override.is_delete())
+        return plain and self._is_group(override.key_or_group) and isinstance(override.value(), str)
+
+    def _is_exotic(self, override: Override) -> bool:
+        return override.package is not None or self._is_group(override.key_or_group)
+
+    def _is_group(self, key: str) -> bool:
+        return bool(self.loader.repository.group_exists(key))
+
+    def _node(self, group: str, option: str) -> Any:
+        """What an option puts into its group's node; None if it changes anything else."""
+        if (group, option) not in self.nodes:
+            config = self._hydra(self.base_groups | {group: option})
+            alone = _without(config, group) == _without(self.base, group)
+            self.nodes[group, option] = config._get_node(group) if alone else None
+        return self.nodes[group, option]
+
+    def _hydra(self, groups: dict[str, str]) -> DictConfig:
+        return self._hydra_whole([f"{group}={option}" for group, option in groups.items()])
+
+    def _hydra_whole(self, overrides: Sequence[str]) -> DictConfig:
+        config = self.loader.load_sweep_config(self.master, list(overrides))
+        with flag_override(config, ["struct", "readonly"], False):
+            del config["hydra"]
+        return config
+
+
+def _without(config: DictConfig | None, group: str) -> Any:
+    plain = OmegaConf.to_container(config)
+    assert isinstance(plain, dict)
+    plain.pop(group, None)
+    return plain

@@ -1,0 +1,166 @@
+"""A sweep: its runs and what varies between them, the parent run they are nested under, and what is said at its end."""
+
+import math
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice, product
+from types import TracebackType
+
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+
+from backscope import display
+from backscope.app import RunFailed, absolute, store_of
+from backscope.config import Composer, Config, ConfigError, check
+from backscope.tracking import recorder
+
+LARGEST = 100_000  # runs in one sweep
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked configuration, the overrides that chose it, and its value on every axis of the sweep."""
+
+    config: Config
+    overrides: Sequence[str]
+    point: tuple[str, ...] = ()
+
+
+def expand(overrides: Sequence[Override]) -> tuple[dict[str, list[str]], list[tuple[list[str], tuple[str, ...]]]]:
+    """The axes (key → values) and every combination: its overrides and its point on the axes.
+
+    Raises ConfigError for what cannot be swept.
+
+    >>> from backscope.config.composing import parse
+    >>> expand([parse("seed=3"), parse("model.depth=2,8")])
+    ({'model.depth': ['2', '8']}, [(['seed=3', 'model.depth=2'], ('2',)), (['seed=3', 'model.depth=8'], ('8',))])
+    """
+    lines: dict[str, list[str]] = {}
+    axes: dict[str, list[str]] = {}
+    for override in overrides:
+        key, line = override.get_key_element(), override.input_line or ""
+        lines[key] = [line]  # a later override of the same key replaces an earlier one
+        if not override.is_sweep_override():
+            axes.pop(key, None)
+        elif not override.is_discrete_sweep():
+            raise ConfigError(f"{line}: allowed is a list of values, such as {key}=1,2 or {key}=range(1,5)")
+        else:
+            axes[key] = [str(value) for value in islice(override.sweep_string_iterator(), LARGEST + 1)]
+            lines[key] = [f"{key}={value}" for value in axes[key]]
+    for key in axes:
+        if key == "experiment" or key.startswith("tracking"):
+            raise ConfigError(f"{key}={','.join(axes[key])}: allowed in a sweep is one value; sweep once for each")
+    if (count := math.prod(map(len, lines.values()))) > LARGEST:
+        raise ConfigError(f"{' × '.join(axes)}: {count:,} runs or more; allowed in one sweep are {LARGEST:,}")
+    plain = {key: [value.strip("'\"") for value in axes[key]] for key in lines if key in axes}
+    points = product(*plain.values())  # in the order of the combinations, since other keys have one value each
+    return plain, [(list(chosen), point) for chosen, point in zip(product(*lines.values()), points, strict=True)]
+
+
+def run_name(axes: Sequence[str], point: Sequence[str]) -> str:
+    """What varies, in short: names and the depth by themselves, other numbers with their key.
+
+    >>> run_name(["init", "model.depth", "optimizer.lr"], ["zeros", "20", "0.1"])
+    'zeros · 20 · lr=0.1'
+    """
+    bare = re.compile(r"(?!true$|false$|null$)[a-z_]\w*", re.IGNORECASE)
+    return " · ".join(
+        value if key == "model.depth" or bare.fullmatch(value) else f"{key.rsplit('.', 1)[-1]}={value}"
+        for key, value in zip(axes, point, strict=True)
+    )
+
+
+class Sweep:
+    """The context in which a sweep's jobs run: opens the parent run, shows the progress, and sums up."""
+
+    def __init__(self, axes: dict[str, list[str]], jobs: Sequence[Job], title: str) -> None:
+        self.axes, self.title, self.started = axes, title, time.perf_counter()
+        self.sweep_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.verdicts: dict[int, str] = {}
+        self.failures: list[tuple[str, str]] = []
+        self.client, self.experiment_id, self.parent = None, "", None
+        self.tracking = jobs[0].config.tracking
+        if self.tracking.enabled:
+            self._open(len(jobs), jobs[0].config)
+        self.jobs = [replace(job, config=self._labelled(job)) for job in jobs]
+        self.progress = display.SweepProgress(len(jobs))
+
+    def _open(self, count: int, config: Config) -> None:
+        self.client, self.experiment_id = store_of(config)
+        self.uri = absolute(self.tracking.uri)
+        sizes = " × ".join(f"{key} ({len(values)})" for key, values in self.axes.items())
+        self.description = f"{count} runs: {sizes}"
+        self.parent = recorder.start_sweep(
+            self.client, self.experiment_id, name=self.title, sweep_id=self.sweep_id, description=self.description
+        )
+
+    def _labelled(self, job: Job) -> Config:
+        name = self.tracking.run_name or run_name(list(self.axes), job.point) or None
+        uri = self.uri if self.parent else None
+        labels = replace(self.tracking, uri=uri, run_name=name, parent=self.parent, sweep_id=self.sweep_id)
+        return replace(job.config, tracking=labels)
+
+    def overrides(self, job: Job) -> list[str]:
+        """A job's overrides for a launcher that composes by itself, with what this sweep filled in."""
+        filled = {key: getattr(job.config.tracking, key) for key in ("uri", "run_name", "parent", "sweep_id")}
+        quoted = {key: value.replace("'", r"\'") for key, value in filled.items() if value}
+        return [*job.overrides, *(f"tracking.{key}='{value}'" for key, value in quoted.items())]
+
+    def __enter__(self) -> "Sweep":
+        self.progress.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.__exit__(kind, error, trace)
+        self._report(interrupted=kind is not None)
+
+    def end(self, index: int, returned: JobReturn) -> None:
+        """Note the outcome of a job."""
+        name, value = self.jobs[index].config.tracking.run_name or "run", returned._return_value
+        if returned.status == JobStatus.COMPLETED:
+            self.verdicts[index] = value.verdict
+            self.progress.finished(value.verdict)
+        else:
+            reason = value.reason if isinstance(value, RunFailed) else f"{type(value).__name__}: {value}".splitlines()[0]
+            self.verdicts[index] = "failed"
+            self.failures.append((name, reason))
+            self.progress.failed(name, reason)
+
+    def _report(self, interrupted: bool) -> None:
+        """What came out, on the terminal and in the parent run."""
+        out, done, total = self.progress.console, len(self.verdicts), len(self.jobs)
+        by_point = {self.jobs[index].point: verdict for index, verdict in self.verdicts.items()}
+        header, rows = display.sweep_table(self.axes, by_point)
+        seconds = time.perf_counter() - self.started
+        display.print_table(out, header, rows)
+        for name, reason in self.failures:
+            out.print(f"failed: {name}: {reason}", style="red", highlight=False)
+        left = f"; interrupted, {total - done} left: the same command runs them" if interrupted else ""
+        out.print(f"{done} of {total} runs in {seconds:.1f} s{left}", highlight=False)
+        out.print(display.counts(list(self.verdicts.values())))
+        if self.parent:
+            self._close(header, rows, "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED", seconds)
+            page = f"/#/experiments/{self.experiment_id}/runs?workflowType=machine_learning"
+            server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+            out.print(f"to see them: `make ui`, then {server}{page}", highlight=False, soft_wrap=True)
+
+    def _close(self, header: list[str], rows: list[list[str]], status: str, seconds: float) -> None:
+        numbers = {verdict: float(list(self.verdicts.values()).count(verdict)) for verdict in set(self.verdicts.values())}
+        failures = [f"- failed: {name}: {reason}" for name, reason in self.failures]
+        description = "\n".join([f"{self.description}\n", *display.markdown(header, rows), "", *failures])
+        recorder.finish_sweep(
+            self.client, self.parent, description=description, status=status, numbers=numbers | {"seconds_total": seconds}
+        )
+
+
+def prepare(overrides: Sequence[Override], composer: Composer, title: str) -> Sweep:
+    """The sweep over these overrides, with every configuration checked.
+
+    Raises ConfigError or Hydra's exceptions for the first that is not allowed, StoreError if there is no store for them.
+    """
+    axes, combinations = expand(overrides)
+    return Sweep(axes, [Job(check(composer(lines)), lines, point) for lines, point in combinations], title)

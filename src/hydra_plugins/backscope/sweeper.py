@@ -1,0 +1,45 @@
+"""The sweeper `hydra/sweeper=backscope`: every combination of the values given, checked as a whole before any runs.
+
+Hydra's basic sweeper composes a job twice and stops at the first failure that it meets. This one composes once and
+cheaply, lets every job run to its end, and works with any of Hydra's launchers.
+"""
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+
+from backscope.config import Composer
+from backscope.sweep import Sweep, prepare
+from hydra_plugins.backscope.launcher import BackscopeLauncher
+
+
+class BackscopeSweeper(BasicSweeper):  # type: ignore[misc]
+    """Sweeps over the values in `hydra.sweeper.params` and on the command line."""
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Run all combinations; the program ends with status 1 if one failed, 130 if it was interrupted."""
+        ours = isinstance(self.launcher, BackscopeLauncher)
+        if ours:
+            self.launcher.start()  # workers import while jobs are composed
+        try:
+            with self._prepare(arguments) as sweep:
+                returns = self.launcher.run(sweep.jobs, sweep.end) if ours else self._launch(sweep)
+        except BaseException as error:
+            if ours:
+                self.launcher.stop()
+            raise SystemExit(130) if isinstance(error, KeyboardInterrupt) else error
+        if sweep.failures:
+            raise SystemExit(1)
+        return returns
+
+    def _prepare(self, arguments: list[str]) -> Sweep:
+        loader, runtime = self.hydra_context.config_loader, self.config.hydra.runtime
+        lines = [f"{key}={values}" for key, values in self.params.items()] + arguments
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides(lines)
+        return prepare(overrides, Composer(loader, self.config), title=runtime.choices.get("experiment") or "sweep")
+
+    def _launch(self, sweep: Sweep) -> list[JobReturn]:
+        returns = list(self.launcher.launch([sweep.overrides(job) for job in sweep.jobs], 0))
+        for index, each in enumerate(returns):
+            sweep.end(index, each)
+        return returns

@@ -23,7 +23,7 @@ class Activation:
     """An activation: f(z, out) → a and f_prime(z, a, out) → f′(z), elementwise, both into `out`.
 
     `kinks` are the points where f or f′ is not smooth; `bounded` says that f has two asymptotes, so that a unit
-    can saturate.
+    can saturate; `analytic` that f takes complex numbers.
 
     >>> relu()(np.array([-2.0, 3.0])), relu().derivative(np.array([-2.0, 3.0]))
     (array([0., 3.]), array([0., 1.]))
@@ -33,6 +33,7 @@ class Activation:
     f_prime: Callable[[Array, Array, Array], Array]
     kinks: tuple[float, ...] = ()
     bounded: bool = False
+    analytic: bool = False
 
     def __call__(self, z: Array) -> Array:
         with np.errstate(over="ignore"):
@@ -66,7 +67,7 @@ def identity() -> Activation:
         np.copyto(out, z)
         return out
 
-    return Activation(f, _one)
+    return Activation(f, _one, analytic=True)
 
 
 def sigmoid() -> Activation:
@@ -82,7 +83,7 @@ def sigmoid() -> Activation:
         np.subtract(1.0, a, out=out)
         return np.multiply(out, a, out=out)
 
-    return Activation(f, f_prime, bounded=True)
+    return Activation(f, f_prime, bounded=True, analytic=True)
 
 
 def tanh() -> Activation:
@@ -92,7 +93,7 @@ def tanh() -> Activation:
         np.multiply(a, a, out=out)
         return np.subtract(1.0, out, out=out)
 
-    return Activation(lambda z, out: np.tanh(z, out=out), f_prime, bounded=True)
+    return Activation(lambda z, out: np.tanh(z, out=out), f_prime, bounded=True, analytic=True)
 
 
 def relu() -> Activation:

@@ -127,7 +127,7 @@ class Layer:
         if self.skip is None:
             np.copyto(self.a, branch)
         else:
-            np.multiply(branch, self._scale(), out=self.a)
+            np.multiply(branch, self.branch_scale(), out=self.a)
             np.add(self.a, self.a1_in[..., :-1], out=self.a)
 
     def _split_branch(self) -> None:
@@ -136,11 +136,12 @@ class Layer:
             if "scale" in self.sizes:
                 branch = self.f_z if self.mask is None else self.branch
                 self.dscale[:, 0] = total(np.multiply(self.back, branch, out=self.delta))
-            np.multiply(self.back, self._scale(), out=self.delta)
+            np.multiply(self.back, self.branch_scale(), out=self.delta)
         if self.mask is not None:
             np.multiply(self.delta, self.mask, out=self.delta)
 
-    def _scale(self) -> float | Array:
+    def branch_scale(self) -> float | Array:
+        """What the residual branch is multiplied by: a constant, or the learned scale (R, 1, 1)."""
         return self.scale[:, :, None] if "scale" in self.sizes else self.skip
 
     def draw_mask(self, rngs: Sequence[np.random.Generator]) -> None:

@@ -32,14 +32,26 @@ class SquaredError:
     def __call__(self, z: Array, y: Array) -> Array:
         """The loss of each replica, (R,)."""
         error = z - y
-        return 0.5 * np.vecdot(error, error).mean(axis=-1)
+        return 0.5 * np.add.reduce(error * error, axis=-1).mean(axis=-1)
 
     def delta(self, z: Array, y: Array, out: Array) -> None:
         np.subtract(z, y, out=out)
         out /= y.shape[-2]
 
 
-LOSSES: dict[str, type[CrossEntropy] | type[SquaredError]] = {
+class Linear:
+    """Linear loss L = (1/B) Σ y·z, with δ⁽ᴸ⁾ = y/B whatever the outputs are: to study gradients at initialization."""
+
+    def __call__(self, z: Array, y: Array) -> Array:
+        """The loss of each replica, (R,)."""
+        return np.add.reduce(z * y, axis=-1).mean(axis=-1)
+
+    def delta(self, z: Array, y: Array, out: Array) -> None:
+        np.divide(y, y.shape[-2], out=out)
+
+
+LOSSES: dict[str, type[CrossEntropy | SquaredError | Linear]] = {
     "cross_entropy": CrossEntropy,
     "squared_error": SquaredError,
+    "linear": Linear,
 }

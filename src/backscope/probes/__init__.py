@@ -11,16 +11,21 @@ from backscope.probes import (
     dead_units,
     delta_rms,
     distinct_neurons,
+    finite_differences,
     grad_norm,
+    gradient_autocorrelation,
+    jacobian,
+    mean_singular_value,
     neuron_spread,
     pre_activation_std,
     replica_spread,
     saturation,
+    sharpness,
     update_ratio,
     weight_norm,
     weight_rank,
 )
-from backscope.probes.probe import Probe, Tier
+from backscope.probes.probe import Instrument, Probe, Tier
 
 _MODULES = (
     grad_norm,
@@ -36,9 +41,14 @@ _MODULES = (
     distinct_neurons,
     neuron_spread,
     weight_rank,
+    mean_singular_value,
     replica_spread,
 )
 PROBES: dict[str, Probe] = {module.PROBE.name: module.PROBE for module in _MODULES}
+INSTRUMENTS: dict[str, Instrument] = {
+    module.INSTRUMENT.name: module.INSTRUMENT
+    for module in (jacobian, sharpness, gradient_autocorrelation, finite_differences)
+}
 TIERS: tuple[str, ...] = ("none", *get_args(Tier))
 
 

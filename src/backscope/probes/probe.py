@@ -1,7 +1,7 @@
-"""What a probe is: one quantity of every layer, read off the network at a moment of training."""
+"""What a probe is, one quantity of every layer, and what an instrument is, a few numbers of a whole network."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,25 @@ class Probe:
     tier: Tier = "standard"
     moment: Literal["gradient", "update"] = "gradient"
     logarithmic: bool = False
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A measurement too dear to make unasked: measure(network) → {name: (R,)}, read like a "gradient" probe.
+
+    It may compute with a `copy` of the network, never with the network itself.
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Network], dict[str, Array]]
+
+
+def copy(network: Network, dtype: type | str | None = None) -> Network:
+    """A network of the same parameters and dropout-free, to compute with while the original rests."""
+    twin = Network(replace(network.architecture, dropout=0.0), len(network.theta), dtype or network.theta.dtype)
+    np.copyto(twin.theta, network.theta)
+    return twin
 
 
 def of_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], Array]:

@@ -18,7 +18,7 @@ from backscope.nn.initializers import initialize
 from backscope.nn.network import Architecture, Network
 from backscope.nn.optimizers import OPTIMIZERS, clip_by_global_norm
 from backscope.nn.schedules import SCHEDULES, with_warmup
-from backscope.probes import PROBES, moments, of_tier
+from backscope.probes import INSTRUMENTS, PROBES, moments, of_tier
 from backscope.training.batches import Batches, targets
 from backscope.training.record import Record, Series
 from backscope.training.streams import Streams
@@ -117,6 +117,9 @@ class Trainer:
             for probe in of_tier(self.config.probes.tier):
                 if probe.moment == moment:
                     self.layers[probe.name].add(step, probe.measure(self.network), self.alive)
+            for instrument in self.config.probes.extra if moment == "gradient" else ():
+                for name, value in INSTRUMENTS[instrument].measure(self.network).items():
+                    self.scalars[name].add(step, value, self.alive)
 
     def _evaluate(self, step: int, last: bool) -> None:
         """Loss and score on the test set, and at the last step on the whole training set too."""

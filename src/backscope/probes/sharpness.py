@@ -1,0 +1,56 @@
+"""Sharpness: the largest eigenvalue λ of the loss's Hessian on the batch; gradient descent is stable while λ < 2/lr.
+
+Lanczos (1950) on Hessian-vector products, each a central difference of two gradients along the vector (Pearlmutter 1994,
+§1; Cohen 2021 for what it is good for). Needs a smooth activation: a kink is not seen by differences.
+"""
+
+import numpy as np
+
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Instrument, copy
+
+ITERATIONS = 24
+RELATIVE_STEP = 1e-4
+
+
+def hessian_vector(network: Network, x: Array, y: Array, v: Array) -> Array:
+    """H v (R, P) for unit vectors v (R, P), by a central difference; the network's parameters are put back."""
+    theta = network.theta.copy()
+    step = RELATIVE_STEP * (1 + np.sqrt(np.vecdot(theta, theta)))[:, None]
+    sides = []
+    for sign in (1, -1):
+        np.copyto(network.theta, theta + sign * step * v)
+        network.forward(x, y)
+        network.backward()
+        sides.append(network.gradient.copy())
+    np.copyto(network.theta, theta)
+    return (sides[0] - sides[1]) / (2 * step)
+
+
+def sharpness(network: Network) -> Array:
+    """λ (R,) on the batch of the last forward pass."""
+    twin, x, y = copy(network), network.x1[..., :-1], network.y
+    v = np.random.default_rng(0).standard_normal(network.theta.shape[1])
+    basis = [np.broadcast_to(v / np.linalg.norm(v), network.theta.shape)]
+    diagonal, beside = [], []
+    for _ in range(min(ITERATIONS, len(v))):
+        w = hessian_vector(twin, x, y, basis[-1])
+        diagonal.append(np.vecdot(w, basis[-1]))
+        for _ in range(2):  # orthogonalise twice: once is not enough in floating point
+            for u in basis:
+                w -= np.vecdot(w, u)[:, None] * u
+        beside.append(np.sqrt(np.vecdot(w, w)))
+        basis.append(w / np.maximum(beside[-1], np.finfo(w.dtype).tiny)[:, None])
+    tridiagonal = np.stack([_tridiagonal(np.array(d), np.array(b)) for d, b in zip(_columns(diagonal), _columns(beside))])
+    return np.linalg.eigvalsh(tridiagonal)[:, -1]
+
+
+def _columns(values: list[Array]) -> Array:
+    return np.stack(values, axis=-1)
+
+
+def _tridiagonal(diagonal: Array, beside: Array) -> Array:
+    return np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+
+
+INSTRUMENT = Instrument("sharpness", "largest Hessian eigenvalue", lambda network: {"sharpness": sharpness(network)})

@@ -1,0 +1,149 @@
+"""The MLflow store: opened, made and checked once, before any worker writes to it.
+
+Workers that start together on a fresh SQLite file race through MLflow's migrations and break it for good, so
+`prepare` makes store and experiment under a file lock, and hands workers an absolute URI and an experiment's id.
+"""
+
+import fcntl
+import gc
+import hashlib
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SQLITE = "sqlite:///"
+HTTP = ("http://", "https://")
+SQL = ("postgresql", "mysql", "mssql")
+ALLOWED = "sqlite:///path.db, postgresql://…, mysql://…, mssql://…, http://… or https://…"
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
+MACHINE_LEARNING = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens the table of runs
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message is one line for a user."""
+
+
+def absolute(uri: str | None, root: Path) -> str:
+    """The store's URI as every process must see it: `mlflow.db` under `root` unless another one is given.
+
+    >>> absolute(None, Path("/lab")), absolute("sqlite:///runs/a.db", Path("/lab"))
+    ('sqlite:////lab/mlflow.db', 'sqlite:////lab/runs/a.db')
+    """
+    uri = uri or f"{SQLITE}mlflow.db"
+    if uri.startswith(SQLITE):
+        path = uri.removeprefix(SQLITE)
+        if path in ("", ":memory:"):
+            raise StoreError(f"tracking.uri={uri}: a store in memory would be lost; allowed: {ALLOWED}")
+        return f"{SQLITE}{(root / path).absolute()}"
+    if not uri.startswith((*HTTP, *SQL)):
+        raise StoreError(f"tracking.uri={uri}: not a tracking store; allowed: {ALLOWED}")
+    return uri
+
+
+@cache
+def client(uri: str) -> "MlflowClient":
+    """This process's client of the store at an absolute URI; importing and opening are paid once."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    collecting = gc.isenabled()
+    gc.disable()  # a million objects that live as long as the process: looking for garbage costs a fifth
+    try:
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(uri, uri)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def prepare(uri: str, experiment: str, artifacts: str | None = None) -> str:
+    """Make the store at an absolute URI and the experiment in it, if they are missing; return the experiment's id.
+
+    `artifacts` is where a new experiment keeps its files: `mlartifacts/` beside a SQLite store unless given; a
+    tracking server chooses by itself. Raises StoreError within seconds if the store cannot be written or reached.
+    """
+    with _environment(IMPATIENCE), _explained(uri), _lock(uri):
+        _check(uri)
+        store = client(uri)
+        found = store.get_experiment_by_name(experiment)
+        if found is None:
+            location = artifacts or _beside(uri, experiment)
+            return str(store.create_experiment(experiment, location, tags=MACHINE_LEARNING))
+    if found.lifecycle_stage != "active":
+        raise StoreError(f"tracking.experiment={experiment}: it was deleted; restore it with "
+                         f"`mlflow experiments restore -x {found.experiment_id}` or choose another name")
+    return str(found.experiment_id)
+
+
+def _beside(uri: str, experiment: str) -> str | None:
+    if uri.startswith(HTTP):
+        return None
+    root = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
+    return (root / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment)).as_uri()
+
+
+def _check(uri: str) -> None:
+    """Fail at once where MLflow would try again for minutes; turn on the write-ahead log, for readers beside writers."""
+    if uri.startswith(SQLITE):
+        path = Path(uri.removeprefix(SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+    elif uri.startswith(SQL):
+        from sqlalchemy import create_engine
+
+        with create_engine(uri, connect_args={"connect_timeout": 4}).connect():
+            pass
+
+
+@contextmanager
+def _lock(uri: str) -> Iterator[None]:
+    """Hold the store's lock file: beside a SQLite store, in the temporary folder for one on another machine."""
+    name = f"backscope-{hashlib.sha256(uri.encode()).hexdigest()[:16]}"
+    path = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else os.path.join(tempfile.gettempdir(), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow, SQLAlchemy, SQLite or the network raises into one line that names the URI."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        shown = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", uri)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(f"tracking.uri={shown}: cannot be used: {reason[:300]}") from error
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -20,7 +20,7 @@ from backscope.nn.network import RESIDUALS
 from backscope.nn.normalization import NORMALIZATIONS
 from backscope.nn.optimizers import OPTIMIZERS
 from backscope.nn.schedules import SCHEDULES
-from backscope.probes import PROBES, TIERS
+from backscope.probes import INSTRUMENTS, PROBES, TIERS
 
 
 class OneOf(tuple[str, ...]):
@@ -89,6 +89,7 @@ class Probes:
     schedule: Annotated[str, OneOf(("log", "every"))]
     points: Points
     every: Count
+    extra: Annotated[list[str], ListOf(OneOf(INSTRUMENTS))]
 
 
 @dataclass

@@ -1,11 +1,9 @@
 """`python -m experiments.benchmarks [step] [sweep] [growth]`: measure, then write README.md and the figures."""
 
 import argparse
-from pathlib import Path
 
 from . import step
 from .cases import CASES
-
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 from ..cases import Case, batches, weights
 
 
-
 def make(case: Case) -> Callable[[], None]:
     rows = (case.replicas, case.batch) if case.replicas > 1 else (case.batch,)
     W = [w if case.replicas > 1 else w[0] for w in weights(case)]

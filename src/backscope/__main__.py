@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from backscope.app import hydra_main
 
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
+            warnings.filterwarnings(
+                "ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema"
+            )
             hydra_main()
     except Exception as error:
         line = explain(error, sys.argv[1:])

@@ -82,13 +82,17 @@ def run(config: Config, overrides: Sequence[str] = ()) -> tuple["Record", "Verdi
         if tracked:
             with suppress(Exception):  # the first error is the one to report
                 log = traceback.format_exc()
-                recorder.record_failure(*store_of(config), kept(config), error, log=log, **labels(config, overrides))
+                recorder.record_failure(
+                    *store_of(config), kept(config), error, log=log, **labels(config, overrides)
+                )
         raise
     run_id = None
     if tracked:
         series = config.tracking.series
         recorded = replace(record, config=kept(config))
-        run_id = recorder.record_run(*store_of(config), recorded, verdict, series=series, **labels(config, overrides))
+        run_id = recorder.record_run(
+            *store_of(config), recorded, verdict, series=series, **labels(config, overrides)
+        )
     return record, verdict, run_id
 
 
@@ -111,7 +115,9 @@ def outcome(record: "Record", verdict: "Verdict", run_id: str | None) -> Outcome
 
 def kept(config: Config) -> Config:
     """The configuration as it is recorded: without where it went, which may hold a password."""
-    return replace(config, tracking=replace(config.tracking, uri=None, run_name=None, parent=None, sweep_id=None))
+    return replace(
+        config, tracking=replace(config.tracking, uri=None, run_name=None, parent=None, sweep_id=None)
+    )
 
 
 def labels(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
@@ -122,7 +128,12 @@ def labels(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
         tags["sweep_id"] = tracking.sweep_id
     chosen = (config.init.name, config.activation.name, str(config.model.depth), config.optimizer.name)
     own = [each for each in overrides if not each.startswith("tracking.")]
-    return {"name": tracking.run_name or " · ".join(chosen), "parent": tracking.parent, "tags": tags, "overrides": own}
+    return {
+        "name": tracking.run_name or " · ".join(chosen),
+        "parent": tracking.parent,
+        "tags": tags,
+        "overrides": own,
+    }
 
 
 def store_of(config: Config) -> tuple[Any, str]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -59,7 +66,9 @@ def show_run(record: "Record", verdict: "Verdict", run_id: str | None) -> None:
         out.print("log10 ‖∂L/∂W‖ from layer 1 (nearest the input) to the head:")
         with np.errstate(divide="ignore"):
             profiles = np.log10(np.nanmedian(record.layers["grad_norm"], axis=1))
-        for step, profile in sorted({(record.steps[t], tuple(profiles[t])) for t in (0, len(record.steps) - 1)}):
+        for step, profile in sorted(
+            {(record.steps[t], tuple(profiles[t])) for t in (0, len(record.steps) - 1)}
+        ):
             ends = " … ".join(f"{profile[layer]:.1f}" for layer in (0, -1))
             out.print(f"  step {step:>6}  {sparkline(profile)}  {ends}", highlight=False)
     final = {name: np.nanmedian(record.final(name)) for name in record.scalars if name.startswith("test/")}
@@ -75,7 +84,13 @@ class SweepProgress:
     def __init__(self, total: int) -> None:
         self.total, self.verdicts, self.failures = total, list[str](), list[tuple[str, str]]()
         self.console = console()
-        columns = (BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (
+            BarColumn(30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self.bar = Progress(*columns, TextColumn("{task.description}"), console=self.console,
                             disable=not self.console.is_terminal)  # fmt: skip
         self.task = self.bar.add_task("", total=total)
@@ -104,7 +119,9 @@ class SweepProgress:
             self.console.print(Text(f"{done}/{self.total}  ").append(shown))
 
 
-def sweep_table(axes: dict[str, list[str]], verdicts: dict[tuple[str, ...], str]) -> tuple[list[str], list[list[str]]]:
+def sweep_table(
+    axes: dict[str, list[str]], verdicts: dict[tuple[str, ...], str]
+) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the verdicts: the last axes run across as long as they fit, the first run down.
 
     >>> axes = {"init": ["zeros", "he"], "model.depth": ["2", "8"]}
@@ -118,7 +135,10 @@ def sweep_table(axes: dict[str, list[str]], verdicts: dict[tuple[str, ...], str]
     labels = list(product(*(values for _, values in right)))
     header = [name for name, _ in down]
     names = " · ".join(name for name, _ in right)
-    header += [f"{names} {' · '.join(label)}" if i == 0 and label else " · ".join(label) for i, label in enumerate(labels)]
+    header += [
+        f"{names} {' · '.join(label)}" if i == 0 and label else " · ".join(label)
+        for i, label in enumerate(labels)
+    ]
     rows = [[*row, *(verdicts.get((*row, *label), "") for label in labels)]
             for row in product(*(values for _, values in down))]  # fmt: skip
     return header if right else [*header[:-1], "verdict"], rows

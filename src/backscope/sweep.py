@@ -30,7 +30,9 @@ class Job:
     point: tuple[str, ...] = ()
 
 
-def expand(overrides: Sequence[Override]) -> tuple[dict[str, list[str]], list[tuple[list[str], tuple[str, ...]]]]:
+def expand(
+    overrides: Sequence[Override],
+) -> tuple[dict[str, list[str]], list[tuple[list[str], tuple[str, ...]]]]:
     """The axes (key → values) and every combination: its overrides and its point on the axes.
 
     Raises ConfigError for what cannot be swept.
@@ -53,12 +55,18 @@ def expand(overrides: Sequence[Override]) -> tuple[dict[str, list[str]], list[tu
             lines[key] = [f"{key}={value}" for value in axes[key]]
     for key in axes:
         if key == "experiment" or key.startswith("tracking"):
-            raise ConfigError(f"{key}={','.join(axes[key])}: allowed in a sweep is one value; sweep once for each")
+            raise ConfigError(
+                f"{key}={','.join(axes[key])}: allowed in a sweep is one value; sweep once for each"
+            )
     if (count := math.prod(map(len, lines.values()))) > LARGEST:
         raise ConfigError(f"{' × '.join(axes)}: {count:,} runs or more; allowed in one sweep are {LARGEST:,}")
     plain = {key: [value.strip("'\"") for value in axes[key]] for key in lines if key in axes}
-    points = product(*plain.values())  # in the order of the combinations, since other keys have one value each
-    return plain, [(list(chosen), point) for chosen, point in zip(product(*lines.values()), points, strict=True)]
+    points = product(
+        *plain.values()
+    )  # in the order of the combinations, since other keys have one value each
+    return plain, [
+        (list(chosen), point) for chosen, point in zip(product(*lines.values()), points, strict=True)
+    ]
 
 
 def run_name(axes: Sequence[str], point: Sequence[str]) -> str:
@@ -95,7 +103,11 @@ class Sweep:
         sizes = " × ".join(f"{key} ({len(values)})" for key, values in self.axes.items())
         self.description = f"{count} runs: {sizes}"
         self.parent = recorder.start_sweep(
-            self.client, self.experiment_id, name=self.title, sweep_id=self.sweep_id, description=self.description
+            self.client,
+            self.experiment_id,
+            name=self.title,
+            sweep_id=self.sweep_id,
+            description=self.description,
         )
 
     def _labelled(self, job: Job) -> Config:
@@ -114,7 +126,9 @@ class Sweep:
         self.progress.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.progress.__exit__(kind, error, trace)
         self._report(interrupted=kind is not None)
 
@@ -125,7 +139,11 @@ class Sweep:
             self.verdicts[index] = value.verdict
             self.progress.finished(value.verdict)
         else:
-            reason = value.reason if isinstance(value, RunFailed) else f"{type(value).__name__}: {value}".splitlines()[0]
+            reason = (
+                value.reason
+                if isinstance(value, RunFailed)
+                else f"{type(value).__name__}: {value}".splitlines()[0]
+            )
             self.verdicts[index] = "failed"
             self.failures.append((name, reason))
             self.progress.failed(name, reason)
@@ -143,17 +161,26 @@ class Sweep:
         out.print(f"{done} of {total} runs in {seconds:.1f} s{left}", highlight=False)
         out.print(display.counts(list(self.verdicts.values())))
         if self.parent:
-            self._close(header, rows, "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED", seconds)
+            self._close(
+                header, rows, "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED", seconds
+            )
             page = f"/#/experiments/{self.experiment_id}/runs?workflowType=machine_learning"
             server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
             out.print(f"to see them: `make ui`, then {server}{page}", highlight=False, soft_wrap=True)
 
     def _close(self, header: list[str], rows: list[list[str]], status: str, seconds: float) -> None:
-        numbers = {verdict: float(list(self.verdicts.values()).count(verdict)) for verdict in set(self.verdicts.values())}
+        numbers = {
+            verdict: float(list(self.verdicts.values()).count(verdict))
+            for verdict in set(self.verdicts.values())
+        }
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures]
         description = "\n".join([f"{self.description}\n", *display.markdown(header, rows), "", *failures])
         recorder.finish_sweep(
-            self.client, self.parent, description=description, status=status, numbers=numbers | {"seconds_total": seconds}
+            self.client,
+            self.parent,
+            description=description,
+            status=status,
+            numbers=numbers | {"seconds_total": seconds},
         )
 
 

@@ -7,7 +7,8 @@ import os
 import sys
 
 ONE_THREAD = {
-    f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "OMP", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR")
+    f"{library}_NUM_THREADS": "1"
+    for library in ("OPENBLAS", "MKL", "OMP", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR")
 }
 ONE_THREAD["VECLIB_MAXIMUM_THREADS"] = ONE_THREAD.pop("VECLIB_MAXIMUM_NUM_THREADS")
 

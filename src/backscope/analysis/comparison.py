@@ -19,8 +19,9 @@ from backscope.analysis.drawing import STYLES, annotate, canvas, finish, heat, l
 from backscope.analysis.frames import Cube, cube, ordered, short, spread, table, varying
 from backscope.probes import PROBES
 
-COLORS = dict(zip(VERDICTS, ("#009E73", "#000000", "#CC79A7", "#999999", "#D55E00", "#56B4E9", "#E69F00"),
-                  strict=True))
+COLORS = dict(
+    zip(VERDICTS, ("#009E73", "#000000", "#CC79A7", "#999999", "#D55E00", "#56B4E9", "#E69F00"), strict=True)
+)
 MIXED = "#ffffff"
 MOST_PANELS = 48
 DECADES = 1e3
@@ -71,11 +72,16 @@ def panel_count(runs: pd.DataFrame) -> int:
 def verdict_grid(runs: pd.DataFrame) -> Figure:
     """A cell a configuration, coloured and labelled by its verdict."""
     place = layout(runs)
-    rows, columns = [place.row or place.column or place.color], [place.column if place.row else None, place.color]
+    rows, columns = (
+        [place.row or place.column or place.color],
+        [place.column if place.row else None, place.color],
+    )
     columns = [each for each in dict.fromkeys(columns) if each and each not in rows]
     levels = ordered(runs[place.style]) if place.style else [None]
-    tables = [table(runs if level is None else runs[runs[place.style] == level], rows, columns, "verdict")
-              for level in levels]
+    tables = [
+        table(runs if level is None else runs[runs[place.style] == level], rows, columns, "verdict")
+        for level in levels
+    ]
     size = tables[0].shape
     with panels(0.62 * size[1], 0.24 * size[0] + 0.1, len(levels), 1, left=1.0, bottom=0.6) as (figure, grid):
         for axes, cells, level in zip(grid[:, 0], tables, levels, strict=True):
@@ -90,15 +96,23 @@ def _verdicts(axes: Axes, cells: pd.DataFrame) -> None:
     """One panel: the first row of the table at the top."""
     words = cells.to_numpy(dtype=object)[::-1]
     code = np.vectorize(lambda word: VERDICTS.index(word) if word in VERDICTS else len(VERDICTS))(words)
-    axes.pcolormesh(code, cmap=ListedColormap([*COLORS.values(), MIXED]), vmin=-0.5, vmax=len(VERDICTS) + 0.5,
-                    edgecolors="white", linewidth=1)
+    axes.pcolormesh(
+        code,
+        cmap=ListedColormap([*COLORS.values(), MIXED]),
+        vmin=-0.5,
+        vmax=len(VERDICTS) + 0.5,
+        edgecolors="white",
+        linewidth=1,
+    )
     annotate(axes, code.astype(float), np.where(pd.isna(words), "", words).astype(str))
     axes.grid(False)
     axes.set_yticks(np.arange(len(words)) + 0.5, [str(label) for label in cells.index[::-1]])
     groups = [each[0] if isinstance(each, tuple) else "" for each in cells.columns]
     middles = {groups.index(group) + groups.count(group) // 2: group for group in groups}
-    labels = [f"{each[-1] if isinstance(each, tuple) else each}\n{middles.get(index, '')}"
-              for index, each in enumerate(cells.columns)]
+    labels = [
+        f"{each[-1] if isinstance(each, tuple) else each}\n{middles.get(index, '')}"
+        for index, each in enumerate(cells.columns)
+    ]
     axes.set_xticks(np.arange(len(labels)) + 0.5, labels)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -106,6 +120,7 @@ def _verdicts(axes: Axes, cells: pd.DataFrame) -> None:
 
 def profile_grid(runs: pd.DataFrame, traces: Traces, quantity: str = "grad_norm", step: int = 0) -> Figure:
     """Small multiples of a quantity by layer at a step (nearest measured)."""
+
     def draw(axes: Axes, measured: Cube, color: object, style: str) -> None:
         line(axes, measured.layers, *spread(measured.at(step).values[0], 0), color=color, linestyle=style)
 
@@ -115,26 +130,42 @@ def profile_grid(runs: pd.DataFrame, traces: Traces, quantity: str = "grad_norm"
 
 def curve_grid(runs: pd.DataFrame, traces: Traces, quantity: str = "train/loss") -> Figure:
     """Small multiples of a scalar over the steps."""
+
     def draw(axes: Axes, measured: Cube, color: object, style: str) -> None:
         line(axes, measured.steps, *spread(measured.values[:, :, 0], 1), color=color, linestyle=style)
 
     return _grid(runs, traces, quantity, draw, quantity.replace("/", " "), "step", logarithmic=False)
 
 
-def _grid(runs: pd.DataFrame, traces: Traces, quantity: str, draw: Callable[[Axes, Cube, object, str], None],
-          title: str, x: str, logarithmic: bool) -> Figure:
+def _grid(
+    runs: pd.DataFrame,
+    traces: Traces,
+    quantity: str,
+    draw: Callable[[Axes, Cube, object, str], None],
+    title: str,
+    x: str,
+    logarithmic: bool,
+) -> Figure:
     place = layout(runs)
-    rows, columns, colors, styles = (ordered(runs[axis]) if axis else [None]
-                                     for axis in (place.row, place.column, place.color, place.style))
+    rows, columns, colors, styles = (
+        ordered(runs[axis]) if axis else [None]
+        for axis in (place.row, place.column, place.color, place.style)
+    )
     palette, dashes = sequence(colors), dict(zip(styles, STYLES * len(styles), strict=False))
     with panels(1.65, 1.0, len(rows), len(columns), bottom=0.65) as (figure, grid):
         for run_id, run in runs.iterrows():
-            at = [options.index(run[axis]) if axis else 0 for axis, options in
-                  ((place.row, rows), (place.column, columns))]
+            at = [
+                options.index(run[axis]) if axis else 0
+                for axis, options in ((place.row, rows), (place.column, columns))
+            ]
             color = palette[run[place.color] if place.color else None]
             if (traces[run_id]["quantity"] == quantity).any():
-                draw(grid[at[0], at[1]], cube(traces[run_id], quantity), color,
-                     dashes[run[place.style] if place.style else None])
+                draw(
+                    grid[at[0], at[1]],
+                    cube(traces[run_id], quantity),
+                    color,
+                    dashes[run[place.style] if place.style else None],
+                )
         for axes, row in zip(grid, rows, strict=True):
             if logarithmic or _wide(axes):
                 finish(axes)
@@ -143,10 +174,16 @@ def _grid(runs: pd.DataFrame, traces: Traces, quantity: str, draw: Callable[[Axe
             axes.set_title("" if column is None else str(column), fontweight="bold")
         for axes in grid[-1]:
             axes.set_xlabel(x)
-        handles = [Line2D([], [], color=palette[each], label=f"{short(place.color)} {each}")
-                   for each in colors if place.color]
-        handles += [Line2D([], [], color="black", linestyle=dashes[each], label=str(each))
-                    for each in styles if place.style]
+        handles = [
+            Line2D([], [], color=palette[each], label=f"{short(place.color)} {each}")
+            for each in colors
+            if place.color
+        ]
+        handles += [
+            Line2D([], [], color="black", linestyle=dashes[each], label=str(each))
+            for each in styles
+            if place.style
+        ]
         if handles:
             figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), 6))
         figure.suptitle(title, fontsize=8.5)
@@ -158,23 +195,42 @@ def _wide(row: np.ndarray) -> bool:
     return any(axes.dataLim.y1 > DECADES * abs(axes.dataLim.y0) for axes in row if axes.has_data())
 
 
-def sweep_heatmap(runs: pd.DataFrame, x: str, y: str, value: str, *, logarithmic: bool = False,
-                  curve: tuple[np.ndarray, np.ndarray] | None = None, title: str = "") -> Figure:
+def sweep_heatmap(
+    runs: pd.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    logarithmic: bool = False,
+    curve: tuple[np.ndarray, np.ndarray] | None = None,
+    title: str = "",
+) -> Figure:
     """A number over two swept choices, the median of the runs of a cell, with a theory's curve over it, dashed.
 
     The curve is given in the units of both axes, which must then be numbers.
     """
     cells = table(runs, [y], [x], value)[ordered(runs[x])]
     values = cells.to_numpy(dtype=float)
-    with canvas(1.6 + 0.42 * max(values.shape[1], 5), 0.9 + 0.3 * max(values.shape[0], 5)) as (figure, ((axes,),)):
+    with canvas(1.6 + 0.42 * max(values.shape[1], 5), 0.9 + 0.3 * max(values.shape[0], 5)) as (
+        figure,
+        ((axes,),),
+    ):
         heat(axes, values, logarithmic=logarithmic, label=value.removeprefix("summary/").replace("_", " "))
         if values.size <= 60:
-            annotate(axes, values, np.array([["" if np.isnan(each) else f"{each:.2g}" for each in row] for row in values]))
+            annotate(
+                axes,
+                values,
+                np.array([["" if np.isnan(each) else f"{each:.2g}" for each in row] for row in values]),
+            )
         axes.set_xticks(np.arange(values.shape[1]) + 0.5, [f"{each}" for each in cells.columns])
         axes.set_yticks(np.arange(values.shape[0]) + 0.5, [f"{each}" for each in cells.index])
         if curve is not None:
-            cell = [np.interp(at, np.asarray(labels, float), np.arange(len(labels)) + 0.5, left=np.nan, right=np.nan)
-                    for at, labels in zip(curve, (cells.columns, cells.index), strict=True)]
+            cell = [
+                np.interp(
+                    at, np.asarray(labels, float), np.arange(len(labels)) + 0.5, left=np.nan, right=np.nan
+                )
+                for at, labels in zip(curve, (cells.columns, cells.index), strict=True)
+            ]
             axes.plot(*cell, "w--", linewidth=1.6)
         axes.set(xlabel=short(x), ylabel=short(y), title=title)
     return figure

@@ -37,8 +37,9 @@ class Verdict:
 def diagnose(record: "Record") -> Verdict:
     """The verdict on a run, from whatever was probed."""
     facts = Facts(record)
-    name, evidence = next(((name, said) for name, rule in RULES.items() if (said := rule(facts))),
-                          ("healthy", _healthy(facts)))
+    name, evidence = next(
+        ((name, said) for name, rule in RULES.items() if (said := rule(facts))), ("healthy", _healthy(facts))
+    )
     missing = [quantity for quantity in NEEDED if quantity not in record.layers]
     if missing and name != "diverged":
         evidence += f"; not probed: {', '.join(missing)}"
@@ -55,7 +56,7 @@ class Facts:
 
     def last(self, quantity: str) -> np.ndarray:
         """The hidden layers' medians over replicas at the last measured moment, (depth,); empty if there are none."""
-        values = self.record.layers.get(quantity, np.empty((0, 1, 0)))[:, :, :self.depth]
+        values = self.record.layers.get(quantity, np.empty((0, 1, 0)))[:, :, : self.depth]
         measured = values[np.isfinite(values).any(axis=(1, 2))]
         return _median(measured[-1], axis=0) if len(measured) else np.empty(0)
 
@@ -67,8 +68,10 @@ class Facts:
         values = self.record.layers.get(quantity)
         if values is None or self.depth < 2:
             return math.nan, math.nan, math.nan
-        first, last, head = (np.where(np.isfinite(values[:, :, i]), values[:, :, i], np.nan)
-                             for i in (0, self.depth - 1, self.depth))
+        first, last, head = (
+            np.where(np.isfinite(values[:, :, i]), values[:, :, i], np.nan)
+            for i in (0, self.depth - 1, self.depth)
+        )
         ratio = np.divide(first, last, out=np.where(head > 0, 0.0, np.nan), where=last > 0)
         return float(_median(first)), float(_median(last)), float(_median(ratio))
 
@@ -80,8 +83,11 @@ class Facts:
     def numbers(self) -> dict[str, float]:
         """What the rules looked at, by the name it is logged under."""
         numbers = {FLOWS[quantity][0]: ratio for quantity, ratio in self.ratios().items()}
-        for quantity, extreme in (("distinct_neurons", np.nanmin), ("dead_units", np.nanmax),
-                                  ("saturation", np.nanmax)):
+        for quantity, extreme in (
+            ("distinct_neurons", np.nanmin),
+            ("dead_units", np.nanmax),
+            ("saturation", np.nanmax),
+        ):
             if np.isfinite(values := self.last(quantity)).any():
                 numbers[f"{extreme.__name__.removeprefix('nan')}_{quantity}"] = float(extreme(values))
         return numbers
@@ -101,8 +107,9 @@ def _symmetric(facts: Facts) -> str | None:
     if facts.width == 1 or len(layers) == 0:
         return None
     still = np.flatnonzero(facts.last("grad_norm") == 0) + 1
-    return (f"1 distinct neuron of {facts.width} in {_layers(layers)} after {_last_step(facts)}"
-            + (f"; ‖∂L/∂W‖ exactly 0 in {_layers(still)}" if len(still) else ""))
+    return f"1 distinct neuron of {facts.width} in {_layers(layers)} after {_last_step(facts)}" + (
+        f"; ‖∂L/∂W‖ exactly 0 in {_layers(still)}" if len(still) else ""
+    )
 
 
 def _dead(facts: Facts) -> str | None:
@@ -110,8 +117,11 @@ def _dead(facts: Facts) -> str | None:
     layers = np.flatnonzero(share >= DEAD) + 1
     if len(layers) == 0:
         return None
-    return (f"f′ exactly 0 for the whole batch in {np.nanmax(share):.0%} of the units of {_layers(layers)} after "
-            f"{_last_step(facts)}" + "".join(f"; {said}" for said in [_exploding(facts) or _vanishing(facts)] if said))
+    return (
+        f"f′ exactly 0 for the whole batch in {np.nanmax(share):.0%} of the units of {_layers(layers)} after "
+        f"{_last_step(facts)}"
+        + "".join(f"; {said}" for said in [_exploding(facts) or _vanishing(facts)] if said)
+    )
 
 
 def _exploding(facts: Facts) -> str | None:
@@ -135,8 +145,12 @@ def _saturated(facts: Facts) -> str | None:
 
 
 RULES: dict[str, Callable[[Facts], str | None]] = {
-    "diverged": _diverged, "symmetric": _symmetric, "dead": _dead,
-    "exploding": _exploding, "vanishing": _vanishing, "saturated": _saturated,
+    "diverged": _diverged,
+    "symmetric": _symmetric,
+    "dead": _dead,
+    "exploding": _exploding,
+    "vanishing": _vanishing,
+    "saturated": _saturated,
 }
 VERDICTS = ("healthy", *RULES)
 
@@ -148,8 +162,10 @@ def _healthy(facts: Facts) -> str:
 
 def _flow(facts: Facts, quantity: str, verb: str) -> str:
     first, last, ratio = facts.flow(quantity)
-    return (f"{FLOWS[quantity][1]} {verb} from {last:.1e} in layer {facts.depth} to {first:.1e} in layer 1 "
-            f"(ratio {ratio:.1e}, median of {len(facts.record.steps)} moments)")
+    return (
+        f"{FLOWS[quantity][1]} {verb} from {last:.1e} in layer {facts.depth} to {first:.1e} in layer 1 "
+        f"(ratio {ratio:.1e}, median of {len(facts.record.steps)} moments)"
+    )
 
 
 def _last_step(facts: Facts) -> str:

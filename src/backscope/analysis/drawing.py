@@ -21,17 +21,34 @@ STYLES = ("-", "--", ":", "-.")
 SEQUENTIAL = mpl.colormaps["viridis"]
 ZERO = "#c8c8c8"
 STYLE = {
-    "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "legend.fontsize": 7, "legend.frameon": False,
-    "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True, "lines.linewidth": 1.2,
-    "lines.markersize": 2.5, "axes.prop_cycle": mpl.cycler(color=OKABE_ITO), "svg.fonttype": "none",
-    "svg.hashsalt": "backscope", "savefig.dpi": 180, "figure.constrained_layout.use": True,
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 2.5,
+    "axes.prop_cycle": mpl.cycler(color=OKABE_ITO),
+    "svg.fonttype": "none",
+    "svg.hashsalt": "backscope",
+    "savefig.dpi": 180,
+    "figure.constrained_layout.use": True,
     "mathtext.fontset": "dejavusans",
 }
 
 
 @contextmanager
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, np.ndarray]]:
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> Iterator[tuple[Figure, np.ndarray]]:
     """A figure in our style and its axes (rows, columns); sizes in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure((width, height))
@@ -40,8 +57,15 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> Iter
 
 
 @contextmanager
-def panels(width: float, height: float, rows: int, columns: int, left: float = 0.75,
-           bottom: float = 0.75, top: float = 0.5) -> Iterator[tuple[Figure, np.ndarray]]:
+def panels(
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    left: float = 0.75,
+    bottom: float = 0.75,
+    top: float = 0.5,
+) -> Iterator[tuple[Figure, np.ndarray]]:
     """A grid of panels of that size, with margins, all in inches: fixed, since measuring texts takes half of drawing.
 
     Panels share the x axis, those of a row the y axis.
@@ -51,8 +75,9 @@ def panels(width: float, height: float, rows: int, columns: int, left: float = 0
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):
         figure = Figure(size)
         FigureCanvasAgg(figure)
-        figure.subplots_adjust(left / size[0], bottom / size[1], 1 - gap / size[0], 1 - top / size[1],
-                               gap / width, gap / height)
+        figure.subplots_adjust(
+            left / size[0], bottom / size[1], 1 - gap / size[0], 1 - top / size[1], gap / width, gap / height
+        )
         yield figure, figure.subplots(rows, columns, squeeze=False, sharex="all", sharey="row")
 
 
@@ -67,24 +92,36 @@ def render(figure: Figure, kind: str = "png") -> bytes:
 def sequence(values: Iterable[object]) -> dict[object, object]:
     """A colour a value: viridis for many or for numbers, whose order it shows, Okabe & Ito for a few names."""
     values = list(values)
-    if len(values) <= len(OKABE_ITO) and not all(isinstance(value, (int, float, np.number)) for value in values):
+    if len(values) <= len(OKABE_ITO) and not all(
+        isinstance(value, (int, float, np.number)) for value in values
+    ):
         return dict(zip(values, OKABE_ITO, strict=False))
     shades = SEQUENTIAL(np.linspace(0.0, 0.88, len(values)))
     return {value: tuple(shade) for value, shade in zip(values, shades, strict=True)}
 
 
-def line(axes: Axes, x: np.ndarray, low: np.ndarray, middle: np.ndarray, high: np.ndarray, **style: Any) -> None:
+def line(
+    axes: Axes, x: np.ndarray, low: np.ndarray, middle: np.ndarray, high: np.ndarray, **style: Any
+) -> None:
     """A median with its band, on a logarithmic axis that `finish` completes: exact zeros are kept for its bottom row."""
     positive = np.where(middle > 0, middle, np.nan)
     axes.plot(x, positive, **style)
     band = high > low
     if band.any():
-        axes.fill_between(x, np.where(low > 0, low, np.nan), np.where(high > 0, high, np.nan), alpha=0.2,
-                          color=style.get("color"), linewidth=0)
+        axes.fill_between(
+            x,
+            np.where(low > 0, low, np.nan),
+            np.where(high > 0, high, np.nan),
+            alpha=0.2,
+            color=style.get("color"),
+            linewidth=0,
+        )
     zero = x[middle == 0]
     if len(zero):
         _zeros(axes).append((zero, style.get("color")))
-    _range(axes).extend(np.concatenate([edge[(edge > 0) & np.isfinite(edge)] for edge in (low, middle, high)]))
+    _range(axes).extend(
+        np.concatenate([edge[(edge > 0) & np.isfinite(edge)] for edge in (low, middle, high)])
+    )
 
 
 def finish(all_axes: Iterable[Axes], share: bool = True) -> None:
@@ -113,8 +150,15 @@ def _zero_row(axes: Axes, row: float, bottom: float) -> None:
     axes.set_yticks([tick for tick in axes.get_yticks() if 10.0**edge <= tick <= axes.get_ylim()[1]])
     axes.yaxis.set_minor_locator(LogLocator(subs=(1.0,), numticks=1))
     if axes.get_subplotspec().is_first_col():
-        axes.text(-0.02, 10.0**row, "exactly 0", transform=axes.get_yaxis_transform(), ha="right", va="center",
-                  fontsize=7)
+        axes.text(
+            -0.02,
+            10.0**row,
+            "exactly 0",
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=7,
+        )
     heights = np.linspace(edge, 2 * row - edge, len(_zeros(axes)) + 2)[1:-1]
     for (x, color), height in zip(_zeros(axes), heights, strict=True):
         axes.plot(x, np.full(len(x), 10.0**height), ".", color=color, markersize=3, zorder=3)
@@ -138,17 +182,22 @@ def layer_axis(axes: Axes, layers: np.ndarray) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9, min_n_ticks=1))
 
 
-def heat(axes: Axes, values: np.ndarray, *, logarithmic: bool, label: str,
-         colormap: Colormap = SEQUENTIAL) -> None:
+def heat(
+    axes: Axes, values: np.ndarray, *, logarithmic: bool, label: str, colormap: Colormap = SEQUENTIAL
+) -> None:
     """Cells (rows, columns), first row at the bottom: exact zeros grey on a logarithmic scale, unmeasured ones white."""
     positive = values[np.isfinite(values) & (values > 0)]
     shown = np.where(values > 0, values, np.nan) if logarithmic else values
-    norm: Normalize = Normalize(np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else Normalize(0, 1)
+    norm: Normalize = (
+        Normalize(np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else Normalize(0, 1)
+    )
     if logarithmic and len(positive):
         norm = LogNorm(positive.min(), max(positive.max(), positive.min() * 10))
     mesh = axes.pcolormesh(shown, cmap=colormap, norm=norm, rasterized=True)
     if logarithmic and (values == 0).any():
-        axes.pcolormesh(np.where(values == 0, 1.0, np.nan), cmap=mpl.colors.ListedColormap([ZERO]), rasterized=True)
+        axes.pcolormesh(
+            np.where(values == 0, 1.0, np.nan), cmap=mpl.colors.ListedColormap([ZERO]), rasterized=True
+        )
         label += "  (grey: exactly 0)"
     axes.grid(False)
     if not np.isfinite(shown).any():
@@ -163,5 +212,12 @@ def annotate(axes: Axes, values: np.ndarray, texts: np.ndarray) -> None:
     for (row, column), text in np.ndenumerate(texts):
         red, green, blue, alpha = mesh.cmap(mesh.norm(values[row, column]))
         dark = alpha > 0 and np.isfinite(values[row, column]) and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6.5,
-                  color="white" if dark else "black")
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            text,
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="white" if dark else "black",
+        )

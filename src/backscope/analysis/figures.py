@@ -17,8 +17,13 @@ from backscope.probes import PROBES
 GUIDE = 1e-3  # a healthy update moves a layer's weights by about a thousandth
 
 
-def profile(trace: pd.DataFrame, quantity: str = "grad_norm", steps: Sequence[int] | None = None,
-            theory: np.ndarray | None = None, title: str = "") -> Figure:
+def profile(
+    trace: pd.DataFrame,
+    quantity: str = "grad_norm",
+    steps: Sequence[int] | None = None,
+    theory: np.ndarray | None = None,
+    title: str = "",
+) -> Figure:
     """A quantity by layer at several steps (nearest measured; four by default), with theory's (L,) values dashed."""
     measured = cube(trace, quantity)
     asked = steps if steps is not None else _few(measured.steps)
@@ -28,11 +33,24 @@ def profile(trace: pd.DataFrame, quantity: str = "grad_norm", steps: Sequence[in
             middle = spread(measured.at(step).values[0], 0)
             line(axes, measured.layers, *middle, color=color, marker="o", label=f"step {step}")
         if theory is not None:
-            line(axes, np.arange(1, len(theory) + 1), theory, theory, theory, color="black", linestyle="--", label="theory")
+            line(
+                axes,
+                np.arange(1, len(theory) + 1),
+                theory,
+                theory,
+                theory,
+                color="black",
+                linestyle="--",
+                label="theory",
+            )
         if PROBES[quantity].logarithmic:
             finish([axes])
         layer_axis(axes, measured.layers)
-        axes.set(xlabel="layer (1 = nearest the input)", ylabel=PROBES[quantity].title, title=_title(title, measured))
+        axes.set(
+            xlabel="layer (1 = nearest the input)",
+            ylabel=PROBES[quantity].title,
+            title=_title(title, measured),
+        )
         axes.legend(loc="best")
     return figure
 
@@ -41,8 +59,12 @@ def heatmap(trace: pd.DataFrame, quantity: str = "grad_norm", title: str = "") -
     """A quantity over layers and measured steps, median over replicas."""
     measured = cube(trace, quantity)
     with canvas(4.2, 2.8) as (figure, ((axes,),)):
-        heat(axes, spread(measured.values, 1)[1], logarithmic=PROBES[quantity].logarithmic,
-             label=PROBES[quantity].title)
+        heat(
+            axes,
+            spread(measured.values, 1)[1],
+            logarithmic=PROBES[quantity].logarithmic,
+            label=PROBES[quantity].title,
+        )
         _cells(axes.xaxis, measured.layers, 12)
         _cells(axes.yaxis, measured.steps, 10)
         axes.set(xlabel="layer (1 = nearest the input)", ylabel="step", title=_title(title, measured))
@@ -59,8 +81,13 @@ def curves(trace: pd.DataFrame, title: str = "") -> Figure:
                     continue
                 measured = cube(trace, f"{part}/{name}")
                 low, middle, high = spread(measured.values[:, :, 0], 1)
-                axes.plot(measured.steps, middle, color=color, label=part,
-                          marker="o" if len(measured.steps) < 30 else "")
+                axes.plot(
+                    measured.steps,
+                    middle,
+                    color=color,
+                    label=part,
+                    marker="o" if len(measured.steps) < 30 else "",
+                )
                 axes.fill_between(measured.steps, low, high, color=color, alpha=0.2, linewidth=0)
             axes.set(xlabel="step", ylabel={"r2": "R²"}.get(name, name))
             axes.set_ylim((0, 1) if name == "accuracy" else None)
@@ -77,12 +104,28 @@ def distinct_neurons(trace: pd.DataFrame, width: int, title: str = "") -> Figure
     with canvas(4.2, 2.5) as (figure, ((axes,),)):
         for (step, color), (marker, size) in zip(ends.items(), (("s", 6), ("o", 3)), strict=False):
             low, middle, high = (each[hidden] for each in spread(measured.at(step).values[0], 0))
-            axes.plot(measured.layers[hidden], middle, color=color, marker=marker, markersize=size, fillstyle="none", label=f"step {step}")
+            axes.plot(
+                measured.layers[hidden],
+                middle,
+                color=color,
+                marker=marker,
+                markersize=size,
+                fillstyle="none",
+                label=f"step {step}",
+            )
             axes.fill_between(measured.layers[hidden], low, high, color=color, alpha=0.2, linewidth=0)
         for level, text in ((1, "1: symmetric"), (width, f"width {width}")):
             axes.axhline(level, color="#888888", linestyle="--", linewidth=0.8, zorder=1)
-            axes.annotate(text, (1, level), xycoords=axes.get_yaxis_transform(), xytext=(-2, 4),
-                          textcoords="offset points", ha="right", fontsize=7, color="#555555")
+            axes.annotate(
+                text,
+                (1, level),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(-2, 4),
+                textcoords="offset points",
+                ha="right",
+                fontsize=7,
+                color="#555555",
+            )
         axes.set_yscale("log", base=2)
         axes.set_ylim(0.8, width * 1.6)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -100,8 +143,13 @@ def update_ratio(trace: pd.DataFrame, title: str = "") -> Figure:
         colors = sequence([int(layer) for layer in measured.layers])
         for index, (layer, color) in enumerate(colors.items()):
             ends = layer in (measured.layers[0], measured.layers[-1])
-            line(axes, measured.steps + 1, *[middle[:, index]] * 3, color=color,
-                 label=f"layer {layer}" if ends else None)
+            line(
+                axes,
+                measured.steps + 1,
+                *[middle[:, index]] * 3,
+                color=color,
+                label=f"layer {layer}" if ends else None,
+            )
         ends = measured.steps[[0, -1]] + 1
         line(axes, ends, *[np.full(2, GUIDE)] * 3, color="black", linestyle="--", label="10⁻³")
         finish([axes])
@@ -114,9 +162,13 @@ def update_ratio(trace: pd.DataFrame, title: str = "") -> Figure:
 def run_figures(trace: pd.DataFrame, width: int, title: str = "") -> dict[str, Figure]:
     """Every figure for which the trace has what it needs, by name."""
     known = set(trace["quantity"])
-    figures = {"gradient_profile": lambda: profile(trace, title=title), "gradient_heatmap": lambda: heatmap(trace, title=title),
-               "distinct_neurons": lambda: distinct_neurons(trace, width, title), "update_ratio": lambda: update_ratio(trace, title),
-               "curves": lambda: curves(trace, title)}
+    figures = {
+        "gradient_profile": lambda: profile(trace, title=title),
+        "gradient_heatmap": lambda: heatmap(trace, title=title),
+        "distinct_neurons": lambda: distinct_neurons(trace, width, title),
+        "update_ratio": lambda: update_ratio(trace, title),
+        "curves": lambda: curves(trace, title),
+    }
     needs = {"gradient_profile": "grad_norm", "gradient_heatmap": "grad_norm", "curves": "train/loss"}
     return {name: draw() for name, draw in figures.items() if needs.get(name, name) in known}
 
@@ -128,7 +180,9 @@ def _few(steps: np.ndarray) -> list[int]:
 
 def _title(title: str, measured) -> str:
     replicas = measured.values.shape[1]
-    return "\n".join(filter(None, (title, f"median and quartiles of {replicas} replicas" if replicas > 1 else "")))
+    return "\n".join(
+        filter(None, (title, f"median and quartiles of {replicas} replicas" if replicas > 1 else ""))
+    )
 
 
 def _cells(axis, labels: np.ndarray, most: int) -> None:

@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 
 CONSTANT = ("summary/", "version.", "git.")  # columns that are no choice of a sweep
-NOT_CHOSEN = {"name", "status", "artifacts", "cpu", "blas", "threads", "verdict", "config_hash", "sweep_id", "error"}
+NOT_CHOSEN = {
+    "name",
+    "status",
+    "artifacts",
+    "cpu",
+    "blas",
+    "threads",
+    "verdict",
+    "config_hash",
+    "sweep_id",
+    "error",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,9 @@ def cube(trace: pd.DataFrame, quantity: str) -> Cube:
     """
     rows = trace[trace["quantity"] == quantity]
     if rows.empty:
-        raise KeyError(f"{quantity} was not measured; measured are {', '.join(sorted(set(trace['quantity'])))}")
+        raise KeyError(
+            f"{quantity} was not measured; measured are {', '.join(sorted(set(trace['quantity'])))}"
+        )
     axes = [np.unique(rows[axis].to_numpy(), return_inverse=True) for axis in ("step", "replica", "layer")]
     values = np.full([len(labels) for labels, _ in axes], np.nan)
     values[tuple(index for _, index in axes)] = rows["value"].to_numpy()
@@ -62,8 +75,11 @@ def varying(runs: pd.DataFrame) -> list[str]:
     def explained(column: str) -> bool:
         """Whether the group's name alone fixes this parameter."""
         group = column.rsplit(".", 1)[0]
-        return (group in named and not column.endswith(".name")
-                and runs.groupby(f"{group}.name")[column].nunique(dropna=False).max() == 1)
+        return (
+            group in named
+            and not column.endswith(".name")
+            and runs.groupby(f"{group}.name")[column].nunique(dropna=False).max() == 1
+        )
 
     return [column for column in different if not explained(column)]
 
@@ -80,11 +96,16 @@ def short(column: str) -> str:
 def ordered(values: Iterable[object]) -> list[object]:
     """Distinct values: numbers by size, names in the order of their appearance."""
     distinct = list(dict.fromkeys(values))
-    return sorted(distinct) if all(isinstance(value, (int, float, np.number)) for value in distinct) else distinct
+    return (
+        sorted(distinct)
+        if all(isinstance(value, (int, float, np.number)) for value in distinct)
+        else distinct
+    )
 
 
 def table(runs: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], value: str) -> pd.DataFrame:
     """A value of the runs over two sets of choices; where several runs share a cell, what they say, joined."""
+
     def join(cell: pd.Series) -> object:
         if pd.api.types.is_numeric_dtype(cell):
             return cell.median()
@@ -93,4 +114,8 @@ def table(runs: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], value
     grouped = runs.groupby([*rows, *columns], sort=False, dropna=False)[value].agg(join)
     frame = grouped.unstack(list(columns)) if columns else grouped.to_frame()
     index = [ordered(runs[row]) for row in rows]
-    return frame.reindex(index[0]) if len(index) == 1 else frame.reindex(pd.MultiIndex.from_product(index, names=rows))
+    return (
+        frame.reindex(index[0])
+        if len(index) == 1
+        else frame.reindex(pd.MultiIndex.from_product(index, names=rows))
+    )

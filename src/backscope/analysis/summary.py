@@ -57,14 +57,20 @@ def verdict_table(runs: pd.DataFrame) -> pd.DataFrame:
     if not down:
         return runs[[*across, "verdict"]].set_index(across).rename_axis([short(each) for each in across])
     frame = table(runs, down, across, "verdict")[ordered(runs[across[0]])]
-    return frame.rename_axis([short(each) for each in down]).rename_axis(columns=short(across[0])).dropna(how="all")
+    return (
+        frame.rename_axis([short(each) for each in down])
+        .rename_axis(columns=short(across[0]))
+        .dropna(how="all")
+    )
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
     """A table as Markdown, the index as its first columns."""
     flat = frame.fillna("").reset_index()
-    head = [f"{frame.columns.name} {column}" if column in frame.columns and frame.columns.name else str(column)
-            for column in flat.columns]
+    head = [
+        f"{frame.columns.name} {column}" if column in frame.columns and frame.columns.name else str(column)
+        for column in flat.columns
+    ]
     lines = [head, ["---"] * len(head), *flat.astype(str).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -76,5 +82,8 @@ def _figures(runs: pd.DataFrame, traces: Mapping[str, pd.DataFrame]) -> dict[str
 
     figures = {"verdicts": verdict_grid(runs)}
     if panel_count(runs):
-        figures |= {"gradient_profiles": profile_grid(runs, traces), "training_loss": curve_grid(runs, traces)}
+        figures |= {
+            "gradient_profiles": profile_grid(runs, traces),
+            "training_loss": curve_grid(runs, traces),
+        }
     return {f"figures/{name}.png": render(figure) for name, figure in figures.items()}

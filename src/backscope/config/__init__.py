@@ -4,5 +4,16 @@ from backscope.config.checks import ConfigError, check
 from backscope.config.composing import CONF, ROOT, Composer, compose
 from backscope.config.schema import Choice, Config, Model, Probes, Tracking, Training
 
-__all__ = ["CONF", "ROOT", "Choice", "Composer", "Config", "ConfigError", "Model", "Probes", "Tracking", "Training"]
+__all__ = [
+    "CONF",
+    "ROOT",
+    "Choice",
+    "Composer",
+    "Config",
+    "ConfigError",
+    "Model",
+    "Probes",
+    "Tracking",
+    "Training",
+]
 __all__ += ["check", "compose"]

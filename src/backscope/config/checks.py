@@ -54,7 +54,9 @@ def check(config: DictConfig | Mapping[str, Any]) -> Config:
         if key not in plain:
             raise refuse(key, None, "a value")
     groups = {group: _choice(group, plain[group]) for group in GROUPS}
-    sections = {name: section(**_values(name, plain[name], _hints(section))) for name, section in SECTIONS.items()}
+    sections = {
+        name: section(**_values(name, plain[name], _hints(section))) for name, section in SECTIONS.items()
+    }
     scalars = {key: top[key] for key in top if key not in groups | sections}
     checked = Config(**groups, **sections, **_values("", {key: plain[key] for key in scalars}, scalars))
     _check_together(checked)
@@ -67,7 +69,9 @@ def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path in _targets(resolved):
-        raise ConfigError(f"{path}: not allowed: a configuration chooses code by name and never brings its own")
+        raise ConfigError(
+            f"{path}: not allowed: a configuration chooses code by name and never brings its own"
+        )
     return resolved
 
 
@@ -104,7 +108,10 @@ def _values(prefix: str, values: Any, domains: Mapping[str, Any], where: str = "
         allowed = refusal(values.get(key), domain)
         if key not in values or allowed is not None:
             raise refuse(dotted[key], values.get(key), allowed or "a value")
-    return {key: float(value) if _is_integer(value) and _is_real(domains[key]) else value for key, value in values.items()}
+    return {
+        key: float(value) if _is_integer(value) and _is_real(domains[key]) else value
+        for key, value in values.items()
+    }
 
 
 def _is_integer(value: Any) -> bool:
@@ -124,11 +131,19 @@ def _check_together(config: Config) -> None:
         raise ConfigError(str(error)) from error
     batch, training = config.training.batch_size, f"the training part of {config.data.name}"
     if data.task == "regression" and config.loss.name == "cross_entropy":
-        raise refuse("loss", config.loss.name, f"squared_error, since the targets of data={config.data.name} are numbers")
+        raise refuse(
+            "loss",
+            config.loss.name,
+            f"squared_error, since the targets of data={config.data.name} are numbers",
+        )
     if batch is not None and batch > data.n_train:
         raise refuse("training.batch_size", batch, f"null or 1 to {data.n_train}, {training}")
     if config.normalization.name == "batch_norm" and (batch or data.n_train) == 1:
-        raise refuse("training.batch_size", batch, "at least 2 with normalization=batch_norm: it averages over the batch")
+        raise refuse(
+            "training.batch_size",
+            batch,
+            "at least 2 with normalization=batch_norm: it averages over the batch",
+        )
     last = config.model.depth + 1
     if any(layer > last for layer in config.init["zero_layers"]):
         raise refuse("init.zero_layers", config.init["zero_layers"], f"layers from 1 to {last}, the head")
@@ -145,9 +160,14 @@ def _check_memory(config: Config, data: Shape) -> None:
     measured = len(of_tier(probes.tier)) * (model.depth + 1) * 8
     moments = config.training.steps / probes.every if probes.schedule == "every" else probes.points
     record = measured * moments + 16 * config.training.steps
-    needed = config.replicas * (itemsize * (parameters + activations + samples) + record) + 200 * config.training.steps
+    needed = (
+        config.replicas * (itemsize * (parameters + activations + samples) + record)
+        + 200 * config.training.steps
+    )
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:
         chosen = f"model.depth={model.depth} model.width={model.width} replicas={config.replicas}"
-        raise ConfigError(f"{chosen} training.steps={config.training.steps}: need about {needed / 1e9:.0f} GB; "
-                          f"allowed is {available / 1e9:.0f} GB, this machine's memory")
+        raise ConfigError(
+            f"{chosen} training.steps={config.training.steps}: need about {needed / 1e9:.0f} GB; "
+            f"allowed is {available / 1e9:.0f} GB, this machine's memory"
+        )

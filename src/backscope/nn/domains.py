@@ -37,7 +37,10 @@ class Interval:
             return f"a finite {kind.split()[1]}"
         if math.isinf(self.high):
             return f"{kind} {'>=' if self.closed in ('left', 'both') else '>'} {self.low:g}"
-        left, right = "[" if self.closed in ("left", "both") else "(", "]" if self.closed in ("right", "both") else ")"
+        left, right = (
+            "[" if self.closed in ("left", "both") else "(",
+            "]" if self.closed in ("right", "both") else ")",
+        )
         return f"{kind} in {left}{self.low:g}, {self.high:g}{right}"
 
 

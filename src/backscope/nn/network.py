@@ -36,7 +36,11 @@ class Architecture:
     loss: str = "cross_entropy"
 
 
-RESIDUALS = {"plain": lambda depth: 1.0, "scaled": lambda depth: (depth - 1) ** -0.5, "zero": lambda depth: 0.0}
+RESIDUALS = {
+    "plain": lambda depth: 1.0,
+    "scaled": lambda depth: (depth - 1) ** -0.5,
+    "zero": lambda depth: 0.0,
+}
 
 
 class Network:

@@ -81,4 +81,7 @@ class LayerNorm:
         return back
 
 
-NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {"batch_norm": BatchNorm, "layer_norm": LayerNorm}
+NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {
+    "batch_norm": BatchNorm,
+    "layer_norm": LayerNorm,
+}

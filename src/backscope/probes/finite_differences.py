@@ -26,7 +26,9 @@ def errors(network: Network) -> dict[str, Array]:
     direction /= np.linalg.norm(direction)
     exact = twin.gradient @ direction
     sides = {h: [_loss(twin, network.theta + sign * h * direction, x, y) for sign in (1, -1)] for h in STEPS}
-    found = {f"finite_differences/error_h{h:.0e}": (plus - minus) / (2 * h) for h, (plus, minus) in sides.items()}
+    found = {
+        f"finite_differences/error_h{h:.0e}": (plus - minus) / (2 * h) for h, (plus, minus) in sides.items()
+    }
     if network.architecture.activation.analytic and network.architecture.normalization == "none":
         twin = copy(network, np.complex128)
         loss = _loss(twin, network.theta + 1j * COMPLEX_STEP * direction, x, y)

@@ -27,5 +27,7 @@ def gradient_autocorrelation(network: Network) -> Array:
 INSTRUMENT = Instrument(
     "gradient_autocorrelation",
     "autocorrelation of input gradients",
-    lambda network: {"gradient_autocorrelation": gradient_autocorrelation(network)} if network.batch > 1 else {},
+    lambda network: (
+        {"gradient_autocorrelation": gradient_autocorrelation(network)} if network.batch > 1 else {}
+    ),
 )

@@ -43,7 +43,9 @@ class Instrument:
 
 def copy(network: Network, dtype: type | str | None = None) -> Network:
     """A network of the same parameters and dropout-free, to compute with while the original rests."""
-    twin = Network(replace(network.architecture, dropout=0.0), len(network.theta), dtype or network.theta.dtype)
+    twin = Network(
+        replace(network.architecture, dropout=0.0), len(network.theta), dtype or network.theta.dtype
+    )
     np.copyto(twin.theta, network.theta)
     return twin
 

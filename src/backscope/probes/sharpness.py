@@ -41,7 +41,9 @@ def sharpness(network: Network) -> Array:
                 w -= np.vecdot(w, u)[:, None] * u
         beside.append(np.sqrt(np.vecdot(w, w)))
         basis.append(w / np.maximum(beside[-1], np.finfo(w.dtype).tiny)[:, None])
-    tridiagonal = np.stack([_tridiagonal(np.array(d), np.array(b)) for d, b in zip(_columns(diagonal), _columns(beside))])
+    tridiagonal = np.stack(
+        [_tridiagonal(np.array(d), np.array(b)) for d, b in zip(_columns(diagonal), _columns(beside))]
+    )
     return np.linalg.eigvalsh(tridiagonal)[:, -1]
 
 
@@ -53,4 +55,6 @@ def _tridiagonal(diagonal: Array, beside: Array) -> Array:
     return np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
 
 
-INSTRUMENT = Instrument("sharpness", "largest Hessian eigenvalue", lambda network: {"sharpness": sharpness(network)})
+INSTRUMENT = Instrument(
+    "sharpness", "largest Hessian eigenvalue", lambda network: {"sharpness": sharpness(network)}
+)

@@ -5,5 +5,8 @@ import numpy as np
 from backscope.probes.probe import Probe, of_layers
 
 PROBE = Probe(
-    "weight_rank", "rank of W", of_layers(lambda layer: np.linalg.matrix_rank(layer.W).astype(float)), tier="full"
+    "weight_rank",
+    "rank of W",
+    of_layers(lambda layer: np.linalg.matrix_rank(layer.W).astype(float)),
+    tier="full",
 )

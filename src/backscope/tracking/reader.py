@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-def runs(experiment: str, sweep: str | None = None, uri: str | None = None,
-         status: str = "FINISHED") -> "pd.DataFrame":
+def runs(
+    experiment: str, sweep: str | None = None, uri: str | None = None, status: str = "FINISHED"
+) -> "pd.DataFrame":
     """The trained runs of an experiment, or of one sweep in it (its `sweep_id`), a row each, in the order of their start.
 
     Columns: parameters (`init.name`, `model.depth`, …; numbers where all of them are), numbers (`summary/…`), tags
@@ -33,8 +34,13 @@ def runs(experiment: str, sweep: str | None = None, uri: str | None = None,
     query = f"attributes.status = '{status}'" + (f" and tags.sweep_id = '{sweep}'" if sweep else "")
     rows, token = [], None
     while token or not rows:
-        page = client.search_runs([found.experiment_id], query, max_results=PAGE, page_token=token,
-                                  order_by=["attributes.start_time ASC"])
+        page = client.search_runs(
+            [found.experiment_id],
+            query,
+            max_results=PAGE,
+            page_token=token,
+            order_by=["attributes.start_time ASC"],
+        )
         rows += [_row(run) for run in page if run.data.tags.get("kind") != "sweep"]
         token = page.token
         if not token:
@@ -62,8 +68,12 @@ def read_trace(client: "MlflowClient", run_id: str, artifacts: str) -> "pd.DataF
 def _row(run) -> dict[str, object]:
     summary = {key: value for key, value in run.data.metrics.items() if key.startswith("summary/")}
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-    info = {"run_id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
-            "artifacts": run.info.artifact_uri}
+    info = {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "artifacts": run.info.artifact_uri,
+    }
     return info | tags | run.data.params | summary
 
 

@@ -64,17 +64,38 @@ class Entry:
     seconds: float = 0.0
 
 
-def record_run(client: "MlflowClient", experiment_id: str, record: "Record", verdict: Verdict, *, name: str,
-               parent: str | None = None, tags: Mapping[str, str] | None = None,
-               overrides: Sequence[str] = (), series: Sequence[str] = ("grad_norm",)) -> str:
+def record_run(
+    client: "MlflowClient",
+    experiment_id: str,
+    record: "Record",
+    verdict: Verdict,
+    *,
+    name: str,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    series: Sequence[str] = ("grad_norm",),
+) -> str:
     """Write a trained run, whatever its verdict, and return its run id."""
-    return write(client, experiment_id, entry(record, verdict, name=name, parent=parent, tags=tags,
-                                              overrides=overrides, series=series))
+    return write(
+        client,
+        experiment_id,
+        entry(record, verdict, name=name, parent=parent, tags=tags, overrides=overrides, series=series),
+    )
 
 
-def record_failure(client: "MlflowClient", experiment_id: str, config: Any, error: BaseException, *, name: str,
-                   parent: str | None = None, tags: Mapping[str, str] | None = None,
-                   overrides: Sequence[str] = (), log: str = "") -> str:
+def record_failure(
+    client: "MlflowClient",
+    experiment_id: str,
+    config: Any,
+    error: BaseException,
+    *,
+    name: str,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    log: str = "",
+) -> str:
     """Write a run that raised: its configuration, the error in one line as tag `error`, the log as an artifact."""
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     files = _configuration(config, overrides) | ({"error.txt": log.encode()} if log else {})
@@ -82,16 +103,27 @@ def record_failure(client: "MlflowClient", experiment_id: str, config: Any, erro
     return write(client, experiment_id, Entry(name, labels, flatten(config), files=files, status="FAILED"))
 
 
-def entry(record: "Record", verdict: Verdict, *, name: str, parent: str | None = None,
-          tags: Mapping[str, str] | None = None, overrides: Sequence[str] = (),
-          series: Sequence[str] = ("grad_norm",)) -> Entry:
+def entry(
+    record: "Record",
+    verdict: Verdict,
+    *,
+    name: str,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    series: Sequence[str] = ("grad_norm",),
+) -> Entry:
     """The record as MLflow will show it: parameters, medians, summary, description, trace and configuration."""
     points = [*_series(record, series), *_curves(record), *_summary(record, verdict)]
     labels = _labels(tags, parent, f"**{verdict.name}**: {verdict.evidence}", overrides)
-    return Entry(name, labels | {"verdict": verdict.name}, flatten(record.config),
-                 [point for point in points if np.isfinite(point.value)],
-                 {"trace.parquet": to_parquet(record)} | _configuration(record.config, overrides),
-                 seconds=record.seconds.get("total", 0.0))
+    return Entry(
+        name,
+        labels | {"verdict": verdict.name},
+        flatten(record.config),
+        [point for point in points if np.isfinite(point.value)],
+        {"trace.parquet": to_parquet(record)} | _configuration(record.config, overrides),
+        seconds=record.seconds.get("total", 0.0),
+    )
 
 
 def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
@@ -106,9 +138,9 @@ def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
         metrics = [Metric(point.key, point.value, now, point.step) for point in entry.points]
         params = [Param(key, value) for key, value in entry.params.items()]
         for start in range(0, max(len(metrics), 1), BATCH):
-            client.log_batch(run_id, metrics[start:start + BATCH], params[:100] if start == 0 else ())
+            client.log_batch(run_id, metrics[start : start + BATCH], params[:100] if start == 0 else ())
         for start in range(100, len(params), 100):
-            client.log_batch(run_id, params=params[start:start + 100])
+            client.log_batch(run_id, params=params[start : start + 100])
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
@@ -116,15 +148,29 @@ def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
     return str(run_id)
 
 
-def start_sweep(client: "MlflowClient", experiment_id: str, *, name: str, sweep_id: str, description: str = "",
-                tags: Mapping[str, str] | None = None) -> str:
+def start_sweep(
+    client: "MlflowClient",
+    experiment_id: str,
+    *,
+    name: str,
+    sweep_id: str,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> str:
     """Open the parent run under which a sweep's runs are nested, and return its run id."""
     labels = dict(tags or {}) | {"sweep_id": sweep_id, "kind": "sweep", NOTE: description}
     return str(client.create_run(experiment_id, tags=labels, run_name=name).info.run_id)
 
 
-def finish_sweep(client: "MlflowClient", run_id: str, *, description: str, files: Mapping[str, bytes] | None = None,
-                 numbers: Mapping[str, float] | None = None, status: str = "FINISHED") -> None:
+def finish_sweep(
+    client: "MlflowClient",
+    run_id: str,
+    *,
+    description: str,
+    files: Mapping[str, bytes] | None = None,
+    numbers: Mapping[str, float] | None = None,
+    status: str = "FINISHED",
+) -> None:
     """Close the parent run with its comparison: a description in Markdown, files, and numbers such as counts."""
     from mlflow.entities import Metric, RunTag
 
@@ -157,6 +203,7 @@ def flatten(config: Any) -> dict[str, str]:
     >>> flatten({"init": {"name": "normal", "std": 0.01}, "training": {"clip_norm": None}})
     {'init.name': 'normal', 'init.std': '0.01'}
     """
+
     def walk(node: Any, path: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, dict):
             for key, value in node.items():
@@ -174,11 +221,14 @@ def _plain(config: Any) -> Any:
 
 def _configuration(config: Any, overrides: Sequence[str]) -> dict[str, bytes]:
     content = {"config.yaml": _plain(config), "overrides.yaml": list(overrides)}
-    return {name: yaml.dump(value, Dumper=Dumper, sort_keys=False).encode() for name, value in content.items()}
+    return {
+        name: yaml.dump(value, Dumper=Dumper, sort_keys=False).encode() for name, value in content.items()
+    }
 
 
-def _labels(tags: Mapping[str, str] | None, parent: str | None, sentence: str,
-            overrides: Sequence[str]) -> dict[str, str]:
+def _labels(
+    tags: Mapping[str, str] | None, parent: str | None, sentence: str, overrides: Sequence[str]
+) -> dict[str, str]:
     """The tags, the run's parent, and the description: a sentence, and the command that runs it again."""
     note = f"{sentence}\n\n`{' '.join(('backscope', *overrides))}`"
     return dict(tags or {}) | ({PARENT: parent} if parent else {}) | {NOTE: note}

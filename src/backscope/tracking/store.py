@@ -83,8 +83,10 @@ def prepare(uri: str, experiment: str, artifacts: str | None = None) -> str:
             location = artifacts or _beside(uri, experiment)
             return str(store.create_experiment(experiment, location, tags=MACHINE_LEARNING))
     if found.lifecycle_stage != "active":
-        raise StoreError(f"tracking.experiment={experiment}: it was deleted; restore it with "
-                         f"`mlflow experiments restore -x {found.experiment_id}` or choose another name")
+        raise StoreError(
+            f"tracking.experiment={experiment}: it was deleted; restore it with "
+            f"`mlflow experiments restore -x {found.experiment_id}` or choose another name"
+        )
     return str(found.experiment_id)
 
 

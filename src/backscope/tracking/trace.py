@@ -43,5 +43,9 @@ def to_parquet(record: "Record") -> bytes:
 def _rows(steps: np.ndarray, values: np.ndarray, first_layer: int) -> Rows:
     """The measured entries of values (T, R, L), in order."""
     moment, replica, layer = np.nonzero(~np.isnan(values))
-    return Rows(np.asarray(steps, np.int32)[moment], replica.astype(np.int16),
-                (layer + first_layer).astype(np.int16), values[moment, replica, layer].astype(np.float64))
+    return Rows(
+        np.asarray(steps, np.int32)[moment],
+        replica.astype(np.int16),
+        (layer + first_layer).astype(np.int16),
+        values[moment, replica, layer].astype(np.float64),
+    )

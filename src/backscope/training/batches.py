@@ -21,7 +21,11 @@ class Batches:
     """
 
     def __init__(
-        self, datasets: Sequence[Dataset], size: int | None, rngs: Sequence[np.random.Generator], dtype: type | str
+        self,
+        datasets: Sequence[Dataset],
+        size: int | None,
+        rngs: Sequence[np.random.Generator],
+        dtype: type | str,
     ) -> None:
         self.x = np.stack([data.x_train for data in datasets]).astype(dtype, copy=False)
         self.y = np.stack([targets(data.y_train, data.n_out, dtype) for data in datasets])

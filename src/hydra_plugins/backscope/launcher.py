@@ -49,7 +49,9 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
         """End the workers at once, with what they are at."""
         self.start().shutdown(kill_workers=True)
 
-    def run(self, jobs: Sequence[Job], on_end: Callable[[int, JobReturn], None] = lambda *_: None) -> list[JobReturn]:
+    def run(
+        self, jobs: Sequence[Job], on_end: Callable[[int, JobReturn], None] = lambda *_: None
+    ) -> list[JobReturn]:
         """The jobs' outcomes in the order of the jobs; `on_end(index, outcome)` is called when each has come.
 
         A job that raises is FAILED and stops no other. Jobs that a dying worker takes down with it run again.
@@ -57,12 +59,18 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
         returns: dict[int, JobReturn] = {}
 
         def end(index: int, status: JobStatus, value: Any) -> None:
-            returns[index] = JobReturn(overrides=list(jobs[index].overrides), status=status, _return_value=value)
+            returns[index] = JobReturn(
+                overrides=list(jobs[index].overrides), status=status, _return_value=value
+            )
             on_end(index, returns[index])
 
         for _ in range(DEATHS):
             executor = self.start()
-            waiting = {executor.submit(work, jobs[i].config, jobs[i].overrides): i for i in range(len(jobs)) if i not in returns}
+            waiting = {
+                executor.submit(work, jobs[i].config, jobs[i].overrides): i
+                for i in range(len(jobs))
+                if i not in returns
+            }
             for future in as_completed(waiting):
                 try:
                     end(waiting[future], JobStatus.COMPLETED, future.result())

@@ -36,9 +36,7 @@ def run(cases: list[Case], rounds: int) -> dict:
     if hasattr(os, "sched_setaffinity"):  # JAX hands steps from one thread to another: both get this core
         cores = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {max(cores)})
-    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = (
-        "1"  # a sweep's next architecture is in no cache either
-    )
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # a sweep's next architecture is in no cache either
     results = {}
     for case in cases:
         results[case.name] = measure(case, rounds)
@@ -100,7 +98,5 @@ def describe(name: str, result: dict) -> str:
     lines = [f"{name} (machine {result['quiet']:.0%} ours)"]
     for label, value in result["microseconds"].items():
         over = "".join(f"  {ratio[label]:6.2f} × {base}" for base, ratio in result["over"].items())
-        lines.append(
-            f"  {label:24s} {value:9.1f} µs{over}  before the first {result['before'][label]:6.2f} s"
-        )
+        lines.append(f"  {label:24s} {value:9.1f} µs{over}  before the first {result['before'][label]:6.2f} s")
     return "\n".join(lines + [f"  {label}: left out: {why}" for label, why in result["missing"].items()])

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from backscope.threads import use_one_thread
+from backscope.process import importing, use_one_thread
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,16 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if arguments is not None:
         sys.argv = ["backscope", *arguments]
-    from backscope.config.errors import explain, refuse_targets
+    with importing():
+        from backscope.app import hydra_main
+        from backscope.config.errors import explain, refuse_targets
 
     try:
         refuse_targets(sys.argv[1:])
-        from backscope.app import hydra_main
-
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema"
-            )
+            warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
             hydra_main()
     except Exception as error:
         line = explain(error, sys.argv[1:])

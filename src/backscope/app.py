@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from backscope.config import CONF, ROOT, Config, ConfigError, check
-from backscope.threads import use_one_thread
+from backscope.process import importing, use_one_thread
 from backscope.tracking import provenance, recorder, store
 
 if TYPE_CHECKING:
@@ -82,17 +82,13 @@ def run(config: Config, overrides: Sequence[str] = ()) -> tuple["Record", "Verdi
         if tracked:
             with suppress(Exception):  # the first error is the one to report
                 log = traceback.format_exc()
-                recorder.record_failure(
-                    *store_of(config), kept(config), error, log=log, **labels(config, overrides)
-                )
+                recorder.record_failure(*store_of(config), kept(config), error, log=log, **labels(config, overrides))
         raise
     run_id = None
     if tracked:
         series = config.tracking.series
         recorded = replace(record, config=kept(config))
-        run_id = recorder.record_run(
-            *store_of(config), recorded, verdict, series=series, **labels(config, overrides)
-        )
+        run_id = recorder.record_run(*store_of(config), recorded, verdict, series=series, **labels(config, overrides))
     return record, verdict, run_id
 
 
@@ -115,9 +111,7 @@ def outcome(record: "Record", verdict: "Verdict", run_id: str | None) -> Outcome
 
 def kept(config: Config) -> Config:
     """The configuration as it is recorded: without where it went, which may hold a password."""
-    return replace(
-        config, tracking=replace(config.tracking, uri=None, run_name=None, parent=None, sweep_id=None)
-    )
+    return replace(config, tracking=replace(config.tracking, uri=None, run_name=None, parent=None, sweep_id=None))
 
 
 def labels(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
@@ -176,9 +170,11 @@ def start_worker() -> None:
     """Pay for the imports of a worker before its first run, and leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_one_thread()
-    import mlflow.tracking  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-    import sklearn.model_selection  # noqa: F401
+    with importing():
+        import mlflow.tracking
+        import pyarrow.parquet
+        import sklearn.datasets
+        import sklearn.model_selection
 
-    import backscope.analysis.diagnosis
-    import backscope.training  # noqa: F401
+        import backscope.analysis.diagnosis
+        import backscope.training  # noqa: F401

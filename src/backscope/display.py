@@ -66,9 +66,7 @@ def show_run(record: "Record", verdict: "Verdict", run_id: str | None) -> None:
         out.print("log10 ‖∂L/∂W‖ from layer 1 (nearest the input) to the head:")
         with np.errstate(divide="ignore"):
             profiles = np.log10(np.nanmedian(record.layers["grad_norm"], axis=1))
-        for step, profile in sorted(
-            {(record.steps[t], tuple(profiles[t])) for t in (0, len(record.steps) - 1)}
-        ):
+        for step, profile in sorted({(record.steps[t], tuple(profiles[t])) for t in (0, len(record.steps) - 1)}):
             ends = " … ".join(f"{profile[layer]:.1f}" for layer in (0, -1))
             out.print(f"  step {step:>6}  {sparkline(profile)}  {ends}", highlight=False)
     final = {name: np.nanmedian(record.final(name)) for name in record.scalars if name.startswith("test/")}
@@ -119,9 +117,7 @@ class SweepProgress:
             self.console.print(Text(f"{done}/{self.total}  ").append(shown))
 
 
-def sweep_table(
-    axes: dict[str, list[str]], verdicts: dict[tuple[str, ...], str]
-) -> tuple[list[str], list[list[str]]]:
+def sweep_table(axes: dict[str, list[str]], verdicts: dict[tuple[str, ...], str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the verdicts: the last axes run across as long as they fit, the first run down.
 
     >>> axes = {"init": ["zeros", "he"], "model.depth": ["2", "8"]}
@@ -136,8 +132,7 @@ def sweep_table(
     header = [name for name, _ in down]
     names = " · ".join(name for name, _ in right)
     header += [
-        f"{names} {' · '.join(label)}" if i == 0 and label else " · ".join(label)
-        for i, label in enumerate(labels)
+        f"{names} {' · '.join(label)}" if i == 0 and label else " · ".join(label) for i, label in enumerate(labels)
     ]
     rows = [[*row, *(verdicts.get((*row, *label), "") for label in labels)]
             for row in product(*(values for _, values in down))]  # fmt: skip

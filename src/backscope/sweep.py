@@ -55,18 +55,12 @@ def expand(
             lines[key] = [f"{key}={value}" for value in axes[key]]
     for key in axes:
         if key == "experiment" or key.startswith("tracking"):
-            raise ConfigError(
-                f"{key}={','.join(axes[key])}: allowed in a sweep is one value; sweep once for each"
-            )
+            raise ConfigError(f"{key}={','.join(axes[key])}: allowed in a sweep is one value; sweep once for each")
     if (count := math.prod(map(len, lines.values()))) > LARGEST:
         raise ConfigError(f"{' × '.join(axes)}: {count:,} runs or more; allowed in one sweep are {LARGEST:,}")
     plain = {key: [value.strip("'\"") for value in axes[key]] for key in lines if key in axes}
-    points = product(
-        *plain.values()
-    )  # in the order of the combinations, since other keys have one value each
-    return plain, [
-        (list(chosen), point) for chosen, point in zip(product(*lines.values()), points, strict=True)
-    ]
+    points = product(*plain.values())  # in the order of the combinations, since other keys have one value each
+    return plain, [(list(chosen), point) for chosen, point in zip(product(*lines.values()), points, strict=True)]
 
 
 def run_name(axes: Sequence[str], point: Sequence[str]) -> str:
@@ -140,9 +134,7 @@ class Sweep:
             self.progress.finished(value.verdict)
         else:
             reason = (
-                value.reason
-                if isinstance(value, RunFailed)
-                else f"{type(value).__name__}: {value}".splitlines()[0]
+                value.reason if isinstance(value, RunFailed) else f"{type(value).__name__}: {value}".splitlines()[0]
             )
             self.verdicts[index] = "failed"
             self.failures.append((name, reason))
@@ -161,17 +153,14 @@ class Sweep:
         out.print(f"{done} of {total} runs in {seconds:.1f} s{left}", highlight=False)
         out.print(display.counts(list(self.verdicts.values())))
         if self.parent:
-            self._close(
-                header, rows, "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED", seconds
-            )
+            self._close(header, rows, "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED", seconds)
             page = f"/#/experiments/{self.experiment_id}/runs?workflowType=machine_learning"
             server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
             out.print(f"to see them: `make ui`, then {server}{page}", highlight=False, soft_wrap=True)
 
     def _close(self, header: list[str], rows: list[list[str]], status: str, seconds: float) -> None:
         numbers = {
-            verdict: float(list(self.verdicts.values()).count(verdict))
-            for verdict in set(self.verdicts.values())
+            verdict: float(list(self.verdicts.values()).count(verdict)) for verdict in set(self.verdicts.values())
         }
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures]
         description = "\n".join([f"{self.description}\n", *display.markdown(header, rows), "", *failures])

@@ -62,10 +62,7 @@ def main(cfg: DictConfig) -> None:
             loss = loss_function(net(x_train[rows]), y_train[rows])
             loss.backward()
             if step % cfg.log_every == 0:
-                norms = {
-                    f"grad_norm/layer_{k:02d}": each.weight.grad.norm().item()
-                    for k, each in enumerate(linear, 1)
-                }
+                norms = {f"grad_norm/layer_{k:02d}": each.weight.grad.norm().item() for k, each in enumerate(linear, 1)}
                 mlflow.log_metrics({"train/loss": loss.item()} | norms, step=step)
             optimizer.step()
         with torch.no_grad():

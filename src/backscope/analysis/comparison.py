@@ -19,9 +19,7 @@ from backscope.analysis.drawing import STYLES, annotate, canvas, finish, heat, l
 from backscope.analysis.frames import Cube, cube, ordered, short, spread, table, varying
 from backscope.probes import PROBES
 
-COLORS = dict(
-    zip(VERDICTS, ("#009E73", "#000000", "#CC79A7", "#999999", "#D55E00", "#56B4E9", "#E69F00"), strict=True)
-)
+COLORS = dict(zip(VERDICTS, ("#009E73", "#000000", "#CC79A7", "#999999", "#D55E00", "#56B4E9", "#E69F00"), strict=True))
 MIXED = "#ffffff"
 MOST_PANELS = 48
 DECADES = 1e3
@@ -79,8 +77,7 @@ def verdict_grid(runs: pd.DataFrame) -> Figure:
     columns = [each for each in dict.fromkeys(columns) if each and each not in rows]
     levels = ordered(runs[place.style]) if place.style else [None]
     tables = [
-        table(runs if level is None else runs[runs[place.style] == level], rows, columns, "verdict")
-        for level in levels
+        table(runs if level is None else runs[runs[place.style] == level], rows, columns, "verdict") for level in levels
     ]
     size = tables[0].shape
     with panels(0.62 * size[1], 0.24 * size[0] + 0.1, len(levels), 1, left=1.0, bottom=0.6) as (figure, grid):
@@ -148,8 +145,7 @@ def _grid(
 ) -> Figure:
     place = layout(runs)
     rows, columns, colors, styles = (
-        ordered(runs[axis]) if axis else [None]
-        for axis in (place.row, place.column, place.color, place.style)
+        ordered(runs[axis]) if axis else [None] for axis in (place.row, place.column, place.color, place.style)
     )
     palette, dashes = sequence(colors), dict(zip(styles, STYLES * len(styles), strict=False))
     with panels(1.65, 1.0, len(rows), len(columns), bottom=0.65) as (figure, grid):
@@ -175,14 +171,10 @@ def _grid(
         for axes in grid[-1]:
             axes.set_xlabel(x)
         handles = [
-            Line2D([], [], color=palette[each], label=f"{short(place.color)} {each}")
-            for each in colors
-            if place.color
+            Line2D([], [], color=palette[each], label=f"{short(place.color)} {each}") for each in colors if place.color
         ]
         handles += [
-            Line2D([], [], color="black", linestyle=dashes[each], label=str(each))
-            for each in styles
-            if place.style
+            Line2D([], [], color="black", linestyle=dashes[each], label=str(each)) for each in styles if place.style
         ]
         if handles:
             figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), 6))
@@ -226,9 +218,7 @@ def sweep_heatmap(
         axes.set_yticks(np.arange(values.shape[0]) + 0.5, [f"{each}" for each in cells.index])
         if curve is not None:
             cell = [
-                np.interp(
-                    at, np.asarray(labels, float), np.arange(len(labels)) + 0.5, left=np.nan, right=np.nan
-                )
+                np.interp(at, np.asarray(labels, float), np.arange(len(labels)) + 0.5, left=np.nan, right=np.nan)
                 for at, labels in zip(curve, (cells.columns, cells.index), strict=True)
             ]
             axes.plot(*cell, "w--", linewidth=1.6)

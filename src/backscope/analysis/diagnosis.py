@@ -69,8 +69,7 @@ class Facts:
         if values is None or self.depth < 2:
             return math.nan, math.nan, math.nan
         first, last, head = (
-            np.where(np.isfinite(values[:, :, i]), values[:, :, i], np.nan)
-            for i in (0, self.depth - 1, self.depth)
+            np.where(np.isfinite(values[:, :, i]), values[:, :, i], np.nan) for i in (0, self.depth - 1, self.depth)
         )
         ratio = np.divide(first, last, out=np.where(head > 0, 0.0, np.nan), where=last > 0)
         return float(_median(first)), float(_median(last)), float(_median(ratio))
@@ -119,8 +118,7 @@ def _dead(facts: Facts) -> str | None:
         return None
     return (
         f"f′ exactly 0 for the whole batch in {np.nanmax(share):.0%} of the units of {_layers(layers)} after "
-        f"{_last_step(facts)}"
-        + "".join(f"; {said}" for said in [_exploding(facts) or _vanishing(facts)] if said)
+        f"{_last_step(facts)}" + "".join(f"; {said}" for said in [_exploding(facts) or _vanishing(facts)] if said)
     )
 
 

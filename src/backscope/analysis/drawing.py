@@ -46,9 +46,7 @@ STYLE = {
 
 
 @contextmanager
-def canvas(
-    width: float, height: float, rows: int = 1, columns: int = 1
-) -> Iterator[tuple[Figure, np.ndarray]]:
+def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, np.ndarray]]:
     """A figure in our style and its axes (rows, columns); sizes in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure((width, height))
@@ -92,17 +90,13 @@ def render(figure: Figure, kind: str = "png") -> bytes:
 def sequence(values: Iterable[object]) -> dict[object, object]:
     """A colour a value: viridis for many or for numbers, whose order it shows, Okabe & Ito for a few names."""
     values = list(values)
-    if len(values) <= len(OKABE_ITO) and not all(
-        isinstance(value, (int, float, np.number)) for value in values
-    ):
+    if len(values) <= len(OKABE_ITO) and not all(isinstance(value, (int, float, np.number)) for value in values):
         return dict(zip(values, OKABE_ITO, strict=False))
     shades = SEQUENTIAL(np.linspace(0.0, 0.88, len(values)))
     return {value: tuple(shade) for value, shade in zip(values, shades, strict=True)}
 
 
-def line(
-    axes: Axes, x: np.ndarray, low: np.ndarray, middle: np.ndarray, high: np.ndarray, **style: Any
-) -> None:
+def line(axes: Axes, x: np.ndarray, low: np.ndarray, middle: np.ndarray, high: np.ndarray, **style: Any) -> None:
     """A median with its band, on a logarithmic axis that `finish` completes: exact zeros are kept for its bottom row."""
     positive = np.where(middle > 0, middle, np.nan)
     axes.plot(x, positive, **style)
@@ -119,9 +113,7 @@ def line(
     zero = x[middle == 0]
     if len(zero):
         _zeros(axes).append((zero, style.get("color")))
-    _range(axes).extend(
-        np.concatenate([edge[(edge > 0) & np.isfinite(edge)] for edge in (low, middle, high)])
-    )
+    _range(axes).extend(np.concatenate([edge[(edge > 0) & np.isfinite(edge)] for edge in (low, middle, high)]))
 
 
 def finish(all_axes: Iterable[Axes], share: bool = True) -> None:
@@ -182,22 +174,16 @@ def layer_axis(axes: Axes, layers: np.ndarray) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9, min_n_ticks=1))
 
 
-def heat(
-    axes: Axes, values: np.ndarray, *, logarithmic: bool, label: str, colormap: Colormap = SEQUENTIAL
-) -> None:
+def heat(axes: Axes, values: np.ndarray, *, logarithmic: bool, label: str, colormap: Colormap = SEQUENTIAL) -> None:
     """Cells (rows, columns), first row at the bottom: exact zeros grey on a logarithmic scale, unmeasured ones white."""
     positive = values[np.isfinite(values) & (values > 0)]
     shown = np.where(values > 0, values, np.nan) if logarithmic else values
-    norm: Normalize = (
-        Normalize(np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else Normalize(0, 1)
-    )
+    norm: Normalize = Normalize(np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else Normalize(0, 1)
     if logarithmic and len(positive):
         norm = LogNorm(positive.min(), max(positive.max(), positive.min() * 10))
     mesh = axes.pcolormesh(shown, cmap=colormap, norm=norm, rasterized=True)
     if logarithmic and (values == 0).any():
-        axes.pcolormesh(
-            np.where(values == 0, 1.0, np.nan), cmap=mpl.colors.ListedColormap([ZERO]), rasterized=True
-        )
+        axes.pcolormesh(np.where(values == 0, 1.0, np.nan), cmap=mpl.colors.ListedColormap([ZERO]), rasterized=True)
         label += "  (grey: exactly 0)"
     axes.grid(False)
     if not np.isfinite(shown).any():

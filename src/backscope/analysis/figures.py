@@ -180,9 +180,7 @@ def _few(steps: np.ndarray) -> list[int]:
 
 def _title(title: str, measured) -> str:
     replicas = measured.values.shape[1]
-    return "\n".join(
-        filter(None, (title, f"median and quartiles of {replicas} replicas" if replicas > 1 else ""))
-    )
+    return "\n".join(filter(None, (title, f"median and quartiles of {replicas} replicas" if replicas > 1 else "")))
 
 
 def _cells(axis, labels: np.ndarray, most: int) -> None:

@@ -43,9 +43,7 @@ def cube(trace: pd.DataFrame, quantity: str) -> Cube:
     """
     rows = trace[trace["quantity"] == quantity]
     if rows.empty:
-        raise KeyError(
-            f"{quantity} was not measured; measured are {', '.join(sorted(set(trace['quantity'])))}"
-        )
+        raise KeyError(f"{quantity} was not measured; measured are {', '.join(sorted(set(trace['quantity'])))}")
     axes = [np.unique(rows[axis].to_numpy(), return_inverse=True) for axis in ("step", "replica", "layer")]
     values = np.full([len(labels) for labels, _ in axes], np.nan)
     values[tuple(index for _, index in axes)] = rows["value"].to_numpy()
@@ -96,11 +94,7 @@ def short(column: str) -> str:
 def ordered(values: Iterable[object]) -> list[object]:
     """Distinct values: numbers by size, names in the order of their appearance."""
     distinct = list(dict.fromkeys(values))
-    return (
-        sorted(distinct)
-        if all(isinstance(value, (int, float, np.number)) for value in distinct)
-        else distinct
-    )
+    return sorted(distinct) if all(isinstance(value, (int, float, np.number)) for value in distinct) else distinct
 
 
 def table(runs: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], value: str) -> pd.DataFrame:
@@ -114,8 +108,4 @@ def table(runs: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], value
     grouped = runs.groupby([*rows, *columns], sort=False, dropna=False)[value].agg(join)
     frame = grouped.unstack(list(columns)) if columns else grouped.to_frame()
     index = [ordered(runs[row]) for row in rows]
-    return (
-        frame.reindex(index[0])
-        if len(index) == 1
-        else frame.reindex(pd.MultiIndex.from_product(index, names=rows))
-    )
+    return frame.reindex(index[0]) if len(index) == 1 else frame.reindex(pd.MultiIndex.from_product(index, names=rows))

@@ -57,11 +57,7 @@ def verdict_table(runs: pd.DataFrame) -> pd.DataFrame:
     if not down:
         return runs[[*across, "verdict"]].set_index(across).rename_axis([short(each) for each in across])
     frame = table(runs, down, across, "verdict")[ordered(runs[across[0]])]
-    return (
-        frame.rename_axis([short(each) for each in down])
-        .rename_axis(columns=short(across[0]))
-        .dropna(how="all")
-    )
+    return frame.rename_axis([short(each) for each in down]).rename_axis(columns=short(across[0])).dropna(how="all")
 
 
 def to_markdown(frame: pd.DataFrame) -> str:

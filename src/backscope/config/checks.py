@@ -54,9 +54,7 @@ def check(config: DictConfig | Mapping[str, Any]) -> Config:
         if key not in plain:
             raise refuse(key, None, "a value")
     groups = {group: _choice(group, plain[group]) for group in GROUPS}
-    sections = {
-        name: section(**_values(name, plain[name], _hints(section))) for name, section in SECTIONS.items()
-    }
+    sections = {name: section(**_values(name, plain[name], _hints(section))) for name, section in SECTIONS.items()}
     scalars = {key: top[key] for key in top if key not in groups | sections}
     checked = Config(**groups, **sections, **_values("", {key: plain[key] for key in scalars}, scalars))
     _check_together(checked)
@@ -69,9 +67,7 @@ def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path in _targets(resolved):
-        raise ConfigError(
-            f"{path}: not allowed: a configuration chooses code by name and never brings its own"
-        )
+        raise ConfigError(f"{path}: not allowed: a configuration chooses code by name and never brings its own")
     return resolved
 
 
@@ -109,8 +105,7 @@ def _values(prefix: str, values: Any, domains: Mapping[str, Any], where: str = "
         if key not in values or allowed is not None:
             raise refuse(dotted[key], values.get(key), allowed or "a value")
     return {
-        key: float(value) if _is_integer(value) and _is_real(domains[key]) else value
-        for key, value in values.items()
+        key: float(value) if _is_integer(value) and _is_real(domains[key]) else value for key, value in values.items()
     }
 
 
@@ -160,10 +155,7 @@ def _check_memory(config: Config, data: Shape) -> None:
     measured = len(of_tier(probes.tier)) * (model.depth + 1) * 8
     moments = config.training.steps / probes.every if probes.schedule == "every" else probes.points
     record = measured * moments + 16 * config.training.steps
-    needed = (
-        config.replicas * (itemsize * (parameters + activations + samples) + record)
-        + 200 * config.training.steps
-    )
+    needed = config.replicas * (itemsize * (parameters + activations + samples) + record) + 200 * config.training.steps
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:
         chosen = f"model.depth={model.depth} model.width={model.width} replicas={config.replicas}"

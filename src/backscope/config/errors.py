@@ -18,9 +18,7 @@ def refuse_targets(overrides: Sequence[str]) -> None:
     """Refuse overrides that bring code, before Hydra sees them (it would run a callback's `_target_`)."""
     for override in overrides:
         if "_target_" in override:
-            raise ConfigError(
-                f"{override}: not allowed: a configuration chooses code by name, it never brings its own"
-            )
+            raise ConfigError(f"{override}: not allowed: a configuration chooses code by name, it never brings its own")
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str | None:
@@ -51,12 +49,8 @@ def _no_key(key: str, text: str, cause: Any) -> ConfigError:
     if head in GROUPS and name:
         owners = [option for option in GROUPS[head] if name in parameters(head, option)]
         if owners:
-            return ConfigError(
-                f"{key}: no such key for the chosen {head}; it belongs to {head}={'|'.join(owners)}"
-            )
-        return unknown(
-            key, sorted({f"{head}.{each}" for option in GROUPS[head] for each in parameters(head, option)})
-        )
+            return ConfigError(f"{key}: no such key for the chosen {head}; it belongs to {head}={'|'.join(owners)}")
+        return unknown(key, sorted({f"{head}.{each}" for option in GROUPS[head] for each in parameters(head, option)}))
     if head in SECTIONS and name:
         return unknown(key, [f"{head}.{each}" for each in get_type_hints(SECTIONS[head])])
     if head == "hydra":
@@ -82,9 +76,7 @@ def _no_option(group: str, option: str, text: str, cause: Any) -> ConfigError:
     )
     near = get_close_matches(option, options, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return ConfigError(
-        f"{group}={option}: no such option{hint or ':'} allowed is one of {', '.join(options)}"
-    )
+    return ConfigError(f"{group}={option}: no such option{hint or ':'} allowed is one of {', '.join(options)}")
 
 
 def _needs_sweep(override: str, text: str, cause: Any) -> ConfigError:

@@ -47,7 +47,7 @@ _ZEROS: dict[tuple, Array] = {}
 
 
 def _zeros_like(z: Array) -> Array:
-    """Zeros laid out as z, shared: np.maximum of two arrays is three times faster than that of an array and a number."""
+    """Zeros laid out as z, shared: np.maximum of two arrays is three times faster than of an array and a number."""
     key = (z.shape, z.strides, z.dtype)
     if key not in _ZEROS:
         _ZEROS[key] = np.zeros_like(z)

@@ -101,7 +101,7 @@ def mean_field_variance(n_out: int, n_in: int, sigma_w2: NonNegative, sigma_b2: 
 
 
 def draw_orthogonal(rng: np.random.Generator, n_out: int, n_in: int) -> Array:
-    """Orthonormal rows or columns, uniform over them: QR of a Gaussian with the signs of R put right (Mezzadri 2007)."""
+    """Orthonormal rows or columns, uniformly drawn: QR of a Gaussian, with the signs of R put right (Mezzadri 2007)."""
     q, r = np.linalg.qr(rng.normal(size=(max(n_out, n_in), min(n_out, n_in))))
     q *= np.sign(np.diag(r))
     return np.ascontiguousarray(q if n_out >= n_in else q.T)

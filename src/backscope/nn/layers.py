@@ -80,9 +80,7 @@ class Layer:
         self.a1 = unit_major(np.ones, size[0], batch, self.n_out + 1, size[-1])
         self.a = self.z if self.activation is None else self.a1[..., :-1]
         self.f_z = self.a  # f(z), from which a differs by dropout and the residual connection
-        self.back = (
-            self.delta
-        )  # ∂L/∂a; multiplied by f′ in place it is δ, unless a skip connection still needs it
+        self.back = self.delta  # ∂L/∂a; multiplied by f′ in place it is δ, unless a skip connection still needs it
         self.mask = unit_major(np.ones, *size) if self.dropout else None
         if self.dropout or self.skip is not None:
             self.f_z, self.branch = unit_major(np.empty, *size), unit_major(np.empty, *size)

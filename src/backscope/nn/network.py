@@ -52,7 +52,9 @@ class Network:
     ((5, 27), (5, 4, 2))
     """
 
-    def __init__(self, architecture: Architecture, replicas: int = 1, dtype: type | str = np.float64) -> None:
+    def __init__(
+        self, architecture: Architecture, replicas: int = 1, dtype: np.dtype | type | str = np.float64
+    ) -> None:
         self.architecture = architecture
         self.layers = _layers(architecture)
         parameters = sum(sum(layer.sizes.values()) for layer in self.layers)

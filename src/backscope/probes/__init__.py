@@ -1,4 +1,4 @@
-"""Probes: what is measured in every layer, one quantity a file. Measuring changes nothing and draws no random number."""
+"""Probes: what is measured in every layer, one quantity a file. Measuring changes nothing and draws no randomness."""
 
 from typing import get_args
 
@@ -69,7 +69,5 @@ def moments(steps: int, schedule: str = "log", points: int = 15, every: int = 1)
     >>> moments(10, "every", every=4)
     [0, 4, 8, 10]
     """
-    between = (
-        range(0, steps, every) if schedule == "every" else np.geomspace(1, max(steps, 1), points - 1)[:-1]
-    )
+    between = range(0, steps, every) if schedule == "every" else np.geomspace(1, max(steps, 1), points - 1)[:-1]
     return sorted({0, steps, *(round(moment) for moment in between)})

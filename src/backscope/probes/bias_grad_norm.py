@@ -2,6 +2,4 @@
 
 from backscope.probes.probe import Probe, norm, of_layers
 
-PROBE = Probe(
-    "bias_grad_norm", "‖∂L/∂b‖", of_layers(lambda layer: norm(layer.db)), tier="economy", logarithmic=True
-)
+PROBE = Probe("bias_grad_norm", "‖∂L/∂b‖", of_layers(lambda layer: norm(layer.db)), tier="economy", logarithmic=True)

@@ -5,6 +5,4 @@ L is the mean over the batch, so δ carries a factor 1/B (Schoenholz 2017, eq. 1
 
 from backscope.probes.probe import Probe, of_layers, rms
 
-PROBE = Probe(
-    "delta_rms", "RMS of δ", of_layers(lambda layer: rms(layer.delta)), tier="economy", logarithmic=True
-)
+PROBE = Probe("delta_rms", "RMS of δ", of_layers(lambda layer: rms(layer.delta)), tier="economy", logarithmic=True)

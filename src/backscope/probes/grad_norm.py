@@ -2,6 +2,4 @@
 
 from backscope.probes.probe import Probe, norm, of_layers
 
-PROBE = Probe(
-    "grad_norm", "‖∂L/∂W‖", of_layers(lambda layer: norm(layer.dW_flat)), tier="economy", logarithmic=True
-)
+PROBE = Probe("grad_norm", "‖∂L/∂W‖", of_layers(lambda layer: norm(layer.dW_flat)), tier="economy", logarithmic=True)

@@ -7,14 +7,14 @@ Schoenholz & Ganguli 2017, eq. 2). Not defined with normalization, where samples
 import numpy as np
 
 from backscope.nn.network import Network
-from backscope.probes.probe import Array, Instrument
+from backscope.probes.probe import Array, Instrument, derivative
 
 
 def jacobian(network: Network) -> Array:
     """J (R, width, n_in)."""
     total = np.eye(network.architecture.n_in)
     for layer in network.layers[:-1]:
-        slope = layer.activation.derivative(layer.z[:, 0])[..., None]
+        slope = derivative(layer)[:, 0, :, None]
         branch = slope * (layer.W @ total)
         total = branch if layer.skip is None else total + layer.branch_scale() * branch
     return total

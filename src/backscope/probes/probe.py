@@ -41,11 +41,9 @@ class Instrument:
     measure: Callable[[Network], dict[str, Array]]
 
 
-def copy(network: Network, dtype: type | str | None = None) -> Network:
+def copy(network: Network, dtype: np.dtype | type | str | None = None) -> Network:
     """A network of the same parameters and dropout-free, to compute with while the original rests."""
-    twin = Network(
-        replace(network.architecture, dropout=0.0), len(network.theta), dtype or network.theta.dtype
-    )
+    twin = Network(replace(network.architecture, dropout=0.0), len(network.theta), dtype or network.theta.dtype)
     np.copyto(twin.theta, network.theta)
     return twin
 
@@ -63,6 +61,12 @@ def of_hidden_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], A
         return np.stack([*values, np.full(len(network.theta), np.nan)], axis=-1)
 
     return measure_all
+
+
+def derivative(layer: Layer) -> Array:
+    """f′(z) (R, B, n) of a hidden layer."""
+    assert layer.activation is not None
+    return layer.activation.derivative(layer.z)
 
 
 def norm(flat: Array) -> Array:

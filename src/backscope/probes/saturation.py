@@ -3,17 +3,18 @@
 import numpy as np
 
 from backscope.nn.layers import Layer
-from backscope.probes.probe import Array, Probe, of_hidden_layers
+from backscope.probes.probe import Array, Probe, derivative, of_hidden_layers
 
 FLAT = 0.05
 
 
 def saturation(layer: Layer) -> Array:
     """The share of saturated (sample, unit) pairs, (R,); NaN where f has no asymptotes."""
-    if not layer.activation.bounded:
+    activation = layer.activation
+    if activation is None or not activation.bounded:
         return np.full(len(layer.z), np.nan)
-    steepest = layer.activation.derivative(np.zeros(1, layer.z.dtype))
-    return (np.abs(layer.activation.derivative(layer.z)) < FLAT * steepest).mean(axis=(1, 2))
+    steepest = activation.derivative(np.zeros(1, layer.z.dtype))
+    return (np.abs(derivative(layer)) < FLAT * steepest).mean(axis=(1, 2))
 
 
 PROBE = Probe("saturation", "saturated share", of_hidden_layers(saturation))

@@ -1,7 +1,7 @@
 """Sharpness: the largest eigenvalue λ of the loss's Hessian on the batch; gradient descent is stable while λ < 2/lr.
 
-Lanczos (1950) on Hessian-vector products, each a central difference of two gradients along the vector (Pearlmutter 1994,
-§1; Cohen 2021 for what it is good for). Needs a smooth activation: a kink is not seen by differences.
+Lanczos (1950) on Hessian-vector products, each a central difference of two gradients along the vector (Pearlmutter
+1994, §1; Cohen 2021 for what it is good for). Needs a smooth activation: a kink is not seen by differences.
 """
 
 import numpy as np
@@ -30,10 +30,11 @@ def hessian_vector(network: Network, x: Array, y: Array, v: Array) -> Array:
 def sharpness(network: Network) -> Array:
     """λ (R,) on the batch of the last forward pass."""
     twin, x, y = copy(network), network.x1[..., :-1], network.y
-    v = np.random.default_rng(0).standard_normal(network.theta.shape[1])
-    basis = [np.broadcast_to(v / np.linalg.norm(v), network.theta.shape)]
+    replicas, parameters = network.theta.shape
+    v = np.random.default_rng(0).standard_normal(parameters)
+    basis = [np.tile(v / np.linalg.norm(v), (replicas, 1))]
     diagonal, beside = [], []
-    for _ in range(min(ITERATIONS, len(v))):
+    for _ in range(min(ITERATIONS, parameters)):
         w = hessian_vector(twin, x, y, basis[-1])
         diagonal.append(np.vecdot(w, basis[-1]))
         for _ in range(2):  # orthogonalise twice: once is not enough in floating point
@@ -41,20 +42,9 @@ def sharpness(network: Network) -> Array:
                 w -= np.vecdot(w, u)[:, None] * u
         beside.append(np.sqrt(np.vecdot(w, w)))
         basis.append(w / np.maximum(beside[-1], np.finfo(w.dtype).tiny)[:, None])
-    tridiagonal = np.stack(
-        [_tridiagonal(np.array(d), np.array(b)) for d, b in zip(_columns(diagonal), _columns(beside))]
-    )
+    on, off = np.stack(diagonal, axis=-1), np.stack(beside[:-1], axis=-1)
+    tridiagonal = np.stack([np.diag(d) + np.diag(o, 1) + np.diag(o, -1) for d, o in zip(on, off, strict=True)])
     return np.linalg.eigvalsh(tridiagonal)[:, -1]
 
 
-def _columns(values: list[Array]) -> Array:
-    return np.stack(values, axis=-1)
-
-
-def _tridiagonal(diagonal: Array, beside: Array) -> Array:
-    return np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
-
-
-INSTRUMENT = Instrument(
-    "sharpness", "largest Hessian eigenvalue", lambda network: {"sharpness": sharpness(network)}
-)
+INSTRUMENT = Instrument("sharpness", "largest Hessian eigenvalue", lambda network: {"sharpness": sharpness(network)})

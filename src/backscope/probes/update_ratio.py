@@ -15,6 +15,4 @@ def update_ratio(layer: Layer) -> Array:
     return norm(layer.dW_flat) / np.where(size > 0, size, np.nan)
 
 
-PROBE = Probe(
-    "update_ratio", "‖ΔW‖/‖W‖", of_layers(update_ratio), tier="economy", moment="update", logarithmic=True
-)
+PROBE = Probe("update_ratio", "‖ΔW‖/‖W‖", of_layers(update_ratio), tier="economy", moment="update", logarithmic=True)

@@ -1,4 +1,4 @@
-"""The numerical rank of W⁽ˡ⁾: singular values above max(n_out, n_in) · ε · the largest. 1 where symmetry is unbroken."""
+"""The numerical rank of W⁽ˡ⁾: singular values above max(n_out, n_in) · ε · the largest. 1 if symmetry is unbroken."""
 
 import numpy as np
 

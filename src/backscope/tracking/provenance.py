@@ -21,9 +21,7 @@ def _git() -> dict[str, str]:
     command = ("git", "-C", str(Path(__file__).parent))
     try:
         commit = subprocess.run((*command, "rev-parse", "HEAD"), capture_output=True, text=True, timeout=10)
-        changes = subprocess.run(
-            (*command, "status", "--porcelain"), capture_output=True, text=True, timeout=10
-        )
+        changes = subprocess.run((*command, "status", "--porcelain"), capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return {}
     if commit.returncode or changes.returncode:

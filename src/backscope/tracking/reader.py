@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-def runs(
-    experiment: str, sweep: str | None = None, uri: str | None = None, status: str = "FINISHED"
-) -> "pd.DataFrame":
+def runs(experiment: str, sweep: str | None = None, uri: str | None = None, status: str = "FINISHED") -> "pd.DataFrame":
     """The trained runs of an experiment, or of one sweep in it (its `sweep_id`), a row each, in the order of their start.
 
     Columns: parameters (`init.name`, `model.depth`, …; numbers where all of them are), numbers (`summary/…`), tags

@@ -221,9 +221,7 @@ def _plain(config: Any) -> Any:
 
 def _configuration(config: Any, overrides: Sequence[str]) -> dict[str, bytes]:
     content = {"config.yaml": _plain(config), "overrides.yaml": list(overrides)}
-    return {
-        name: yaml.dump(value, Dumper=Dumper, sort_keys=False).encode() for name, value in content.items()
-    }
+    return {name: yaml.dump(value, Dumper=Dumper, sort_keys=False).encode() for name, value in content.items()}
 
 
 def _labels(

@@ -19,7 +19,7 @@ from joblib.externals.loky import get_reusable_executor
 from backscope.app import RunFailed, start_worker, work
 from backscope.config import Composer, check
 from backscope.sweep import Job
-from backscope.threads import ONE_THREAD
+from backscope.process import ONE_THREAD
 
 DEATHS = 3  # of a pool of workers, after which what is left is given up
 
@@ -49,9 +49,7 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
         """End the workers at once, with what they are at."""
         self.start().shutdown(kill_workers=True)
 
-    def run(
-        self, jobs: Sequence[Job], on_end: Callable[[int, JobReturn], None] = lambda *_: None
-    ) -> list[JobReturn]:
+    def run(self, jobs: Sequence[Job], on_end: Callable[[int, JobReturn], None] = lambda *_: None) -> list[JobReturn]:
         """The jobs' outcomes in the order of the jobs; `on_end(index, outcome)` is called when each has come.
 
         A job that raises is FAILED and stops no other. Jobs that a dying worker takes down with it run again.
@@ -59,9 +57,7 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
         returns: dict[int, JobReturn] = {}
 
         def end(index: int, status: JobStatus, value: Any) -> None:
-            returns[index] = JobReturn(
-                overrides=list(jobs[index].overrides), status=status, _return_value=value
-            )
+            returns[index] = JobReturn(overrides=list(jobs[index].overrides), status=status, _return_value=value)
             on_end(index, returns[index])
 
         for _ in range(DEATHS):

@@ -36,9 +36,7 @@ class BackscopeSweeper(BasicSweeper):  # type: ignore[misc]
         loader, runtime = self.hydra_context.config_loader, self.config.hydra.runtime
         lines = [f"{key}={values}" for key, values in self.params.items()] + arguments
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(lines)
-        return prepare(
-            overrides, Composer(loader, self.config), title=runtime.choices.get("experiment") or "sweep"
-        )
+        return prepare(overrides, Composer(loader, self.config), title=runtime.choices.get("experiment") or "sweep")
 
     def _launch(self, sweep: Sweep) -> list[JobReturn]:
         returns = list(self.launcher.launch([sweep.overrides(job) for job in sweep.jobs], 0))

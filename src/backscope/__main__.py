@@ -20,15 +20,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.argv = ["backscope", *arguments]
     with importing():
         from backscope.app import hydra_main
+        from backscope.config import CONF
         from backscope.config.errors import explain, refuse_targets
+        from backscope.tracking.store import StoreError
 
     try:
+        if not CONF.is_dir():
+            raise StoreError(f"{CONF} is missing: install backscope from its repository, with `pip install -e .`")
         refuse_targets(sys.argv[1:])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
             hydra_main()
     except Exception as error:
-        line = explain(error, sys.argv[1:])
+        line = str(error) if isinstance(error, StoreError) else explain(error, sys.argv[1:])
         if line is None:
             raise
         print(f"backscope: {line}", file=sys.stderr)

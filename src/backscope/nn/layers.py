@@ -9,7 +9,7 @@ activations lie in memory unit by unit with the samples contiguous, so that elem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from backscope.nn.normalization import NORMALIZATIONS, batch_sum
 Array = np.ndarray
 
 
-def unit_major(make: np.ufunc, replicas: int, batch: int, units: int, dtype: np.dtype) -> Array:
+def unit_major(make: Callable[..., Array], replicas: int, batch: int, units: int, dtype: np.dtype) -> Array:
     """An array (R, B, n) that lies in memory as (n, R, B), made by np.empty or np.ones."""
     return make((units, replicas, batch), dtype).transpose(1, 2, 0)
 
@@ -72,7 +72,7 @@ class Layer:
             end += 1
         return end
 
-    def bind(self, batch: int, scratch: Array | None) -> None:
+    def bind(self, batch: int, scratch: Array) -> None:
         """Make the buffers for batches of this size; `scratch` is one that all hidden layers share, for f′(z)."""
         size = (len(self.Wb), batch, self.n_out, self.Wb.dtype)
         self.z, self.delta = unit_major(np.empty, *size), unit_major(np.empty, *size)
@@ -142,9 +142,12 @@ class Layer:
 
     def branch_scale(self) -> float | Array:
         """What the residual branch is multiplied by: a constant, or the learned scale (R, 1, 1)."""
-        return self.scale[:, :, None] if "scale" in self.sizes else self.skip
+        if "scale" in self.sizes:
+            return self.scale[:, :, None]
+        return 1.0 if self.skip is None else self.skip
 
     def draw_mask(self, rngs: Sequence[np.random.Generator]) -> None:
         """Draw the inverted dropout mask: 0 with probability `dropout`, else 1/(1 − dropout)."""
+        assert self.mask is not None
         for mask, rng in zip(self.mask, rngs, strict=True):
             np.divide(rng.random(mask.shape) >= self.dropout, 1 - self.dropout, out=mask, casting="same_kind")

@@ -122,7 +122,7 @@ class Network:
 
     def _mask(self, layer: Layer, training: bool) -> None:
         if not training:
-            layer.mask.fill(1.0)
+            np.copyto(layer.mask, 1.0)
         elif self.dropout_rngs is not None:
             layer.draw_mask(self.dropout_rngs)
 

@@ -4,6 +4,8 @@
 in `gradient`: that saves a pass over memory, and whoever measures updates finds them there.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from backscope.nn.domains import Decay, NonNegative
@@ -31,9 +33,7 @@ class Optimizer:
 
     arrays = 0
 
-    def direction(self, g: Array, lr: float, *state: Array) -> None:
-        """Turn the gradient g into the step, in place."""
-        raise NotImplementedError
+    direction: Callable[..., None]  # direction(g, lr, *state) turns the gradient g into the step, in place
 
 
 class SGD(Optimizer):

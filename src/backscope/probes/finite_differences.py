@@ -7,6 +7,7 @@ has no rounding error (Squire & Trapp 1998), for activations that are analytic. 
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -24,7 +25,7 @@ def errors(network: Network) -> dict[str, Array]:
     twin, x, y = copy(network), network.x1[..., :-1], network.y
     twin.forward(x, y)
     twin.backward()
-    direction = np.random.default_rng(0).standard_normal(network.theta.shape[1])
+    direction: Array = np.random.default_rng(0).standard_normal(network.theta.shape[1])
     direction /= np.sqrt(direction @ direction)
     exact = twin.gradient @ direction
     sides = {h: [_loss(twin, network.theta + sign * h * direction, x, y) for sign in (1, -1)] for h in STEPS}
@@ -80,7 +81,7 @@ def multiply_adds(network: Network) -> dict[str, Array]:
     twin, x, y = copy(network), network.x1[..., :-1], network.y
     replicas, matmul, counted = len(network.theta), np.matmul, [0]
 
-    def counting(a: Array, b: Array, **keywords: Array) -> Array:
+    def counting(a: Array, b: Array, **keywords: Any) -> Array:
         counted[0] += a.shape[-2] * a.shape[-1] * b.shape[-1]
         return matmul(a, b, **keywords)
 

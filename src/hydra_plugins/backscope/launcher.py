@@ -8,6 +8,7 @@ outcome when it comes.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -38,16 +39,14 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
     def start(self) -> Executor:
         """The workers; those that do not run yet start in the background."""
         workers = self.joblib["n_jobs"]
-        workers = joblib.cpu_count() + 1 + workers if workers < 0 else workers
-        executor: Executor = get_reusable_executor(
-            max(workers, 1), timeout=300, initializer=start_worker, env=dict(ONE_THREAD)
-        )
-        executor.submit(int)
-        return executor
+        workers = max(joblib.cpu_count() + 1 + workers if workers < 0 else workers, 1)
+        self.workers = get_reusable_executor(workers, timeout=300, initializer=start_worker, env=ONE_THREAD)
+        self.workers.submit(int)
+        return self.workers
 
     def stop(self) -> None:
         """End the workers at once, with what they are at."""
-        self.start().shutdown(kill_workers=True)
+        self.workers.shutdown(kill_workers=True)
 
     def run(self, jobs: Sequence[Job], on_end: Callable[[int, JobReturn], None] = lambda *_: None) -> list[JobReturn]:
         """The jobs' outcomes in the order of the jobs; `on_end(index, outcome)` is called when each has come.
@@ -61,19 +60,18 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
             on_end(index, returns[index])
 
         for _ in range(DEATHS):
-            executor = self.start()
-            waiting = {
-                executor.submit(work, jobs[i].config, jobs[i].overrides): i
-                for i in range(len(jobs))
-                if i not in returns
-            }
-            for future in as_completed(waiting):
-                try:
-                    end(waiting[future], JobStatus.COMPLETED, future.result())
-                except RunFailed as error:
-                    end(waiting[future], JobStatus.FAILED, error)
-                except BrokenProcessPool:
-                    continue
+            workers = self.start()
+            waiting = {workers.submit(work, jobs[i].config, jobs[i].overrides): i for i in range(len(jobs)) if i not in returns}
+            try:
+                for future in as_completed(waiting):
+                    with suppress(BrokenProcessPool):
+                        try:
+                            end(waiting[future], JobStatus.COMPLETED, future.result())
+                        except RunFailed as error:
+                            end(waiting[future], JobStatus.FAILED, error)
+            except BaseException:
+                self.stop()
+                raise
             if len(returns) == len(jobs):
                 break
         for index in range(len(jobs)):

@@ -4,6 +4,8 @@ Hydra's basic sweeper composes a job twice and stops at the first failure that i
 cheaply, lets every job run to its end, and works with any of Hydra's launchers.
 """
 
+from contextlib import ExitStack
+
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
@@ -18,16 +20,15 @@ class BackscopeSweeper(BasicSweeper):  # type: ignore[misc]
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Run all combinations; the program ends with status 1 if one failed, 130 if it was interrupted."""
-        ours = isinstance(self.launcher, BackscopeLauncher)
-        if ours:
-            self.launcher.start()  # workers import while jobs are composed
         try:
-            with self._prepare(arguments) as sweep:
-                returns = self.launcher.run(sweep.jobs, sweep.end) if ours else self._launch(sweep)
-        except BaseException as error:
-            if ours:
-                self.launcher.stop()
-            raise SystemExit(130) if isinstance(error, KeyboardInterrupt) else error
+            with ExitStack() as on_exit:
+                if isinstance(self.launcher, BackscopeLauncher):
+                    self.launcher.start()  # workers import while jobs are composed
+                    on_exit.callback(self.launcher.stop)
+                with self._prepare(arguments) as sweep:
+                    returns = self._launch(sweep)
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
         if sweep.failures:
             raise SystemExit(1)
         return returns
@@ -39,6 +40,8 @@ class BackscopeSweeper(BasicSweeper):  # type: ignore[misc]
         return prepare(overrides, Composer(loader, self.config), title=runtime.choices.get("experiment") or "sweep")
 
     def _launch(self, sweep: Sweep) -> list[JobReturn]:
+        if isinstance(self.launcher, BackscopeLauncher):
+            return self.launcher.run(sweep.jobs, sweep.end)
         returns = list(self.launcher.launch([sweep.overrides(job) for job in sweep.jobs], 0))
         for index, each in enumerate(returns):
             sweep.end(index, each)

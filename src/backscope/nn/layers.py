@@ -146,8 +146,11 @@ class Layer:
             return self.scale[:, :, None]
         return 1.0 if self.skip is None else self.skip
 
-    def draw_mask(self, rngs: Sequence[np.random.Generator]) -> None:
-        """Draw the inverted dropout mask: 0 with probability `dropout`, else 1/(1 − dropout)."""
+    def draw_mask(self, rngs: Sequence[np.random.Generator] | None, training: bool) -> None:
+        """Draw the inverted dropout mask: 0 with probability `dropout`, else 1/(1 − dropout); 1 in evaluation."""
         assert self.mask is not None
-        for mask, rng in zip(self.mask, rngs, strict=True):
-            np.divide(rng.random(mask.shape) >= self.dropout, 1 - self.dropout, out=mask, casting="same_kind")
+        if not training:
+            self.mask.fill(1.0)
+        elif rngs is not None:
+            for mask, rng in zip(self.mask, rngs, strict=True):
+                np.divide(rng.random(mask.shape) >= self.dropout, 1 - self.dropout, out=mask, casting="same_kind")

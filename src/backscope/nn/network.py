@@ -115,16 +115,10 @@ class Network:
         np.copyto(self.x1[..., :-1], x)
         a1 = self.x1
         for layer in self.layers:
-            if layer.mask is not None:
-                self._mask(layer, training)
+            if layer.dropout:
+                layer.draw_mask(self.dropout_rngs, training)
             a1 = layer.forward(a1, training)
         return self.layers[-1].z
-
-    def _mask(self, layer: Layer, training: bool) -> None:
-        if not training:
-            np.copyto(layer.mask, 1.0)
-        elif self.dropout_rngs is not None:
-            layer.draw_mask(self.dropout_rngs)
 
     def _bind(self, batch: int) -> None:
         if batch == self.batch:

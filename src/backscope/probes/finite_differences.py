@@ -26,7 +26,7 @@ def errors(network: Network) -> dict[str, Array]:
     twin.forward(x, y)
     twin.backward()
     direction: Array = np.random.default_rng(0).standard_normal(network.theta.shape[1])
-    direction /= np.sqrt(direction @ direction)
+    direction = direction / np.sqrt(np.vecdot(direction, direction))
     exact = twin.gradient @ direction
     sides = {h: [_loss(twin, network.theta + sign * h * direction, x, y) for sign in (1, -1)] for h in STEPS}
     found = {f"finite_differences/error_h{h:.0e}": (plus - minus) / (2 * h) for h, (plus, minus) in sides.items()}

@@ -1,7 +1,8 @@
 """How alike the gradients at different inputs are: the mean over pairs of samples of g_i·g_j, relative to |g_i|².
 
 g_i is the gradient of one random combination of the outputs at sample i with respect to the input. In deep plain
-networks it goes to 0: gradients shatter into white noise (Balduzzi 2017, §3). Batch normalization's statistics are frozen here.
+networks it goes to 0: gradients shatter into white noise (Balduzzi 2017, §3). Batch normalization's statistics are
+frozen here.
 """
 
 import numpy as np

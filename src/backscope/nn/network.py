@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backscope.nn.activations import Activation
-from backscope.nn.layers import Layer, unit_major
+from backscope.nn.layers import Layer, total, unit_major
 from backscope.nn.losses import LOSSES
 
 Array = np.ndarray
@@ -101,14 +101,18 @@ class Network:
         return outputs
 
     def calibrate(self, x: Array, tolerance: float = 0.01, iterations: int = 10) -> None:
-        """LSUV: rescale each W, from the first to the last, until Var(z) = 1 on x (Mishkin & Matas 2016, Alg. 1)."""
+        """LSUV: rescale each W, from the first to the last, until Var(z) = 1 on x (Mishkin & Matas 2016, Alg. 1).
+
+        Without dropout, and each replica by itself: what it needs does not depend on the others.
+        """
         for layer in self.layers:
             for _ in range(iterations):
-                self._outputs(x, training=True)
-                variance = layer.z.var(axis=(1, 2), keepdims=True)
-                if np.all(np.abs(variance - 1) < tolerance):
+                self._outputs(x, training=False)
+                variance = _variance(layer.z)
+                off = (np.abs(variance - 1) >= tolerance) & (variance > 0)
+                if not off.any():
                     break
-                layer.W /= np.sqrt(np.where(variance > 0, variance, 1))
+                layer.W /= np.sqrt(np.where(off, variance, 1))[:, None, None]
 
     def _outputs(self, x: Array, training: bool) -> Array:
         self._bind(x.shape[1])
@@ -129,6 +133,12 @@ class Network:
         scratch = unit_major(np.empty, replicas, batch, self.architecture.width, dtype)
         for layer in self.layers:
             layer.bind(batch, scratch)
+
+
+def _variance(z: Array) -> Array:
+    """The variance of (R, B, n) over samples and units, (R,)."""
+    count = z.shape[1] * z.shape[2]
+    return total(np.square(z - (total(z) / count)[:, None, None])) / count
 
 
 def _layers(architecture: Architecture) -> list[Layer]:

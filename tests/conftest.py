@@ -1,4 +1,4 @@
-"""What all tests share: one BLAS thread, as in every run; hypothesis without chance; trained runs by their overrides."""
+"""What tests share: one BLAS thread, as in every run; hypothesis without chance; runs chosen by their overrides."""
 
 import os
 

@@ -104,18 +104,14 @@ def test_every_activation_has_limits_in_the_table_above():
 @every_dtype
 def test_finite_wherever_z_is(name, dtype):
     largest = np.finfo(dtype).max / 4
-    z = np.concatenate([np.geomspace(1e-30, largest, 500), -np.geomspace(1e-30, largest, 500), [0.0]]).astype(
-        dtype
-    )
+    z = np.concatenate([np.geomspace(1e-30, largest, 500), -np.geomspace(1e-30, largest, 500), [0.0]]).astype(dtype)
     with np.errstate(divide="raise", invalid="raise", over="ignore"):
         a, slope = F[name](z), F[name].derivative(z)
     assert np.isfinite(a).all() and np.isfinite(slope).all()
     assert a.dtype == slope.dtype == dtype
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in F if at(F[name], 0.0) == 0 and not name.startswith("step")]
-)
+@pytest.mark.parametrize("name", [name for name in F if at(F[name], 0.0) == 0 and not name.startswith("step")])
 @pytest.mark.parametrize("z", [1e-300, 1e-100, 1e-20, -1e-20, -1e-100, -1e-300])
 def test_a_vanishing_signal_keeps_its_digits(name, z):
     assert at(F[name], z) == pytest.approx(at(F[name].derivative, z) * z, rel=1e-15)
@@ -154,9 +150,7 @@ def test_analytic_means_that_the_complex_step_is_exact(name):
 @every_activation
 @every_dtype
 def test_writes_into_the_buffer_and_nowhere_else(name, dtype):
-    z = (
-        np.random.default_rng(0).normal(size=(3, 5, 4)).astype(dtype).transpose(1, 2, 0)
-    )  # as layers lay it out
+    z = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(dtype).transpose(1, 2, 0)  # as layers lay it out
     before, a, slope = z.copy(), np.full_like(z, np.nan), np.full_like(z, np.nan)
     assert F[name].f(z, a) is a
     outputs = a.copy()

@@ -47,9 +47,7 @@ def straight_through(z):
 def reference(parameters, x, y, f, architecture, masks, statistics):
     """The loss of one replica; `parameters` are a dictionary a layer, in which `nudge` is added to z."""
     a, depth = x, architecture.depth
-    scale = {"none": None, "plain": 1.0, "scaled": 1 / max(depth - 1, 1) ** 0.5, "zero": None}[
-        architecture.residual
-    ]
+    scale = {"none": None, "plain": 1.0, "scaled": 1 / max(depth - 1, 1) ** 0.5, "zero": None}[architecture.residual]
     for index, layer in enumerate(parameters):
         z = anp.dot(a, layer["W"].T)
         if "gamma" in layer:
@@ -63,11 +61,7 @@ def reference(parameters, x, y, f, architecture, masks, statistics):
         if index == depth:
             break
         branch = f(z) * masks[index]
-        a = (
-            branch
-            if index == 0 or architecture.residual == "none"
-            else a + layer.get("scale", scale) * branch
-        )
+        a = branch if index == 0 or architecture.residual == "none" else a + layer.get("scale", scale) * branch
     losses = {
         "cross_entropy": lambda: anp.log(anp.sum(anp.exp(z), axis=1)) - anp.sum(z * y, axis=1),
         "squared_error": lambda: 0.5 * anp.sum((z - y) ** 2, axis=1),
@@ -86,9 +80,7 @@ class Problem:
         for layer in self.network.layers:
             for name, size in layer.sizes.items():
                 view = getattr(layer, name)
-                view[:] = rng.normal(float(name in ("gamma", "scale")), 0.3, (replicas, size)).reshape(
-                    view.shape
-                )
+                view[:] = rng.normal(float(name in ("gamma", "scale")), 0.3, (replicas, size)).reshape(view.shape)
             layer.W *= (30 if layer.normalization else 3) * layer.n_in**-0.5
         self.x = rng.normal(size=(replicas, batch, architecture.n_in)).astype(dtype)
         self.y = rng.normal(size=(replicas, batch, architecture.n_out)).astype(dtype)
@@ -114,8 +106,7 @@ class Problem:
     def gradients(self, replica):
         """What backpropagation found: a dictionary a layer, and the gradient of the input."""
         layers = [
-            {name: getattr(layer, f"d{name}")[replica] for name in layer.sizes}
-            | {"nudge": layer.delta[replica]}
+            {name: getattr(layer, f"d{name}")[replica] for name in layer.sizes} | {"nudge": layer.delta[replica]}
             for layer in self.network.layers
         ]
         return layers, self.network.input_gradient()[replica]
@@ -123,8 +114,7 @@ class Problem:
     def autograd(self, replica, f):
         """What autograd finds for the reference: its loss, and the same gradients."""
         parameters = [
-            {name: getattr(layer, name)[replica] for name in layer.sizes}
-            | {"nudge": np.zeros_like(layer.z[replica])}
+            {name: getattr(layer, name)[replica] for name in layer.sizes} | {"nudge": np.zeros_like(layer.z[replica])}
             for layer in self.network.layers
         ]
         fixed = (f, self.architecture, self.masks(replica), self.statistics(replica))
@@ -235,9 +225,7 @@ def test_every_gradient_of_every_network(activation, normalization, residual, lo
 def test_dropout_with_a_frozen_mask_and_no_dropout_in_evaluation(
     activation, normalization, residual, training, shape, size, seed
 ):
-    architecture = network_of(
-        activation, normalization=normalization, residual=residual, dropout=0.3, **shape
-    )
+    architecture = network_of(activation, normalization=normalization, residual=residual, dropout=0.3, **shape)
     problem = Problem(architecture, seed=seed, training=training, **size)
     assert_exact(problem, 0)
     masks = np.concatenate([layer.mask.ravel() for layer in problem.network.layers[:-1]])

@@ -59,7 +59,7 @@ def test_weights_have_the_variance_that_is_stated(name, n_out, n_in, gain):
         assert low < np.square(W).sum() / (stated * gain**2) < high
         assert abs(W.mean()) < 5 * (stated * gain**2 / W.size) ** 0.5
     else:
-        assert (W == gain * NEEDED.get(name, {}).get("value", 0.0)).all()
+        assert set(W.ravel()) == {gain * NEEDED.get(name, {}).get("value", 0.0)}
 
 
 @pytest.mark.parametrize("name", ["uniform", "lecun_uniform", "xavier_uniform", "he_uniform"])
@@ -89,9 +89,7 @@ def test_orthogonal_weights_are_uniform_over_rotations():
     W = np.stack([INITIALIZERS["orthogonal"].draw(rng, 4, 4) for _ in range(4000)])
     assert np.abs(W.mean(axis=0)).max() < 5 * (1 / 4 / 4000) ** 0.5
     assert abs(np.linalg.det(W).mean()) < 5 / 4000**0.5
-    np.testing.assert_allclose(
-        np.square(np.trace(W, axis1=1, axis2=2)).mean(), 1, atol=5 * 2**0.5 / 4000**0.5
-    )
+    np.testing.assert_allclose(np.square(np.trace(W, axis1=1, axis2=2)).mean(), 1, atol=5 * 2**0.5 / 4000**0.5)
 
 
 @every_initializer
@@ -116,9 +114,7 @@ def test_gain_and_zeroed_layers_leave_all_other_random_numbers_as_they_are(name)
     plain, scaled, zeroed = (
         drawn(name, bias_std=0.2, **options) for options in ({}, {"gain": 3}, {"zero_layers": [1, 4]})
     )
-    for index, (one, times, zero) in enumerate(
-        zip(plain.layers, scaled.layers, zeroed.layers, strict=True), start=1
-    ):
+    for index, (one, times, zero) in enumerate(zip(plain.layers, scaled.layers, zeroed.layers, strict=True), start=1):
         np.testing.assert_allclose(times.W, 3 * one.W, rtol=1e-15)
         assert np.array_equal(one.b, times.b) and np.array_equal(one.b, zero.b)
         assert np.array_equal(zero.W, one.W * (index not in (1, 4)))
@@ -144,17 +140,15 @@ def test_biases(name, options, std):
 @pytest.mark.parametrize("residual", ["none", "scaled"])
 def test_lsuv_gives_every_layer_unit_variance(activation, residual):
     architecture = Architecture(64, 10, 30, 64, ACTIVATIONS[activation](), residual=residual)
-    network = Network(architecture, replicas=3)
-    initialize(network, rngs(), "lsuv")
+    network = Network(architecture, replicas=2)
+    initialize(network, rngs(2), "lsuv")
     directions = [layer.W / np.linalg.norm(layer.W, axis=(1, 2), keepdims=True) for layer in network.layers]
-    x = np.random.default_rng(9).normal(size=(3, 256, 64))
+    x = np.random.default_rng(9).normal(size=(2, 100, 64))
     network.calibrate(x)
-    network.forward(x, np.zeros((3, 256, 10)))
+    network.forward(x, np.zeros((2, 100, 10)))
     for layer, direction in zip(network.layers, directions, strict=True):
         assert (np.abs(layer.z.var(axis=(1, 2)) - 1) < 0.01).all()
-        np.testing.assert_allclose(
-            layer.W / np.linalg.norm(layer.W, axis=(1, 2), keepdims=True), direction, atol=1e-14
-        )
+        np.testing.assert_allclose(layer.W / np.linalg.norm(layer.W, axis=(1, 2), keepdims=True), direction, atol=1e-14)
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch_norm", "layer_norm"])

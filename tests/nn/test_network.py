@@ -22,9 +22,7 @@ def network_of(replicas=2, seed=0, **parts):
 
 def batch_of(replicas=2, samples=20, seed=1, n_in=5, n_out=3):
     rng = np.random.default_rng(seed)
-    return rng.normal(1, 2, (replicas, samples, n_in)), np.eye(n_out)[
-        rng.integers(n_out, size=(replicas, samples))
-    ]
+    return rng.normal(1, 2, (replicas, samples, n_in)), np.eye(n_out)[rng.integers(n_out, size=(replicas, samples))]
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch_norm", "layer_norm"])
@@ -38,9 +36,7 @@ def test_parameters_and_gradients_are_two_flat_arrays_of_which_layers_hold_views
         for number, view in enumerate(views, start=1):
             view[:] = number
         assert (flat > 0).all()
-        assert [np.count_nonzero(flat == number) for number in range(1, len(views) + 1)] == [
-            2 * s for s in sizes
-        ]
+        assert [np.count_nonzero(flat == number) for number in range(1, len(views) + 1)] == [2 * s for s in sizes]
         for layer in network.layers:
             assert (getattr(layer, f"{prefix}W_flat") == getattr(layer, f"{prefix}W")[0, 0, 0]).all()
 

@@ -6,6 +6,7 @@ rows and columns, numbers in colours.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,6 @@ from backscope.probes import PROBES
 
 COLORS = dict(zip(VERDICTS, ("#009E73", "#000000", "#CC79A7", "#999999", "#D55E00", "#56B4E9", "#E69F00"), strict=True))
 MIXED = "#ffffff"
-MOST_PANELS = 48
 DECADES = 1e3
 
 Traces = Mapping[str, pd.DataFrame]
@@ -50,41 +50,28 @@ def layout(runs: pd.DataFrame) -> Layout:
     axes = varying(runs)
     numbers = [axis for axis in axes if pd.api.types.is_numeric_dtype(runs[axis])]
     names = [axis for axis in axes if axis not in numbers]
+    places = (
+        ("color", "column", "row", "style"),
+        ("column", "color", "row", "style"),
+        ("row", "column", "color", "style"),
+    )
     used = [*names[:2], *numbers[:1], *names[2:], *numbers[1:]]
-    if len(names) >= 2:
-        row, column, color, style, *_ = [*used, *[None] * 4]
-    elif len(names) == 1:
-        column, color, row, style, *_ = [*used, *[None] * 4]
-    else:
-        color, column, row, style, *_ = [*used, *[None] * 4]
-    return Layout(row, column, color, style)
-
-
-def panel_count(runs: pd.DataFrame) -> int:
-    """How many panels a grid over these runs has; 0 if that is more than anybody can read."""
-    place = layout(runs)
-    count = int(np.prod([runs[axis].nunique() for axis in (place.row, place.column) if axis]))
-    return count if count <= MOST_PANELS else 0
+    return Layout(**dict(zip(places[min(len(names), 2)], used, strict=False)))
 
 
 def verdict_grid(runs: pd.DataFrame) -> Figure:
-    """A cell a configuration, coloured and labelled by its verdict."""
+    """A cell a configuration, coloured and labelled by its verdict; white where configurations in a cell disagree."""
     place = layout(runs)
-    rows, columns = (
-        [place.row or place.column or place.color],
-        [place.column if place.row else None, place.color],
-    )
-    columns = [each for each in dict.fromkeys(columns) if each and each not in rows]
+    row, *columns = [axis for axis in (place.row, place.column, place.color) if axis]
     levels = ordered(runs[place.style]) if place.style else [None]
     tables = [
-        table(runs if level is None else runs[runs[place.style] == level], rows, columns, "verdict") for level in levels
+        table(runs[runs[place.style] == level] if place.style else runs, [row], columns, "verdict") for level in levels
     ]
-    size = tables[0].shape
-    with panels(0.62 * size[1], 0.24 * size[0] + 0.1, len(levels), 1, left=1.0, bottom=0.6) as (figure, grid):
+    height, width = tables[0].shape
+    with panels(0.62 * width, 0.24 * height + 0.1, len(levels), 1, left=1.0, bottom=0.6) as (figure, grid):
         for axes, cells, level in zip(grid[:, 0], tables, levels, strict=True):
             _verdicts(axes, cells)
-            which = f" ({short(place.style)} {level})" if place.style else ""
-            axes.set_ylabel(f"{short(rows[0]) if rows[0] else ''}{which}")
+            axes.set_ylabel(f"{short(row)} ({short(place.style)} {level})" if place.style else short(row))
         grid[-1, 0].set_xlabel(" × ".join(short(each) for each in reversed(columns)))
     return figure
 
@@ -118,7 +105,7 @@ def _verdicts(axes: Axes, cells: pd.DataFrame) -> None:
 def profile_grid(runs: pd.DataFrame, traces: Traces, quantity: str = "grad_norm", step: int = 0) -> Figure:
     """Small multiples of a quantity by layer at a step (nearest measured)."""
 
-    def draw(axes: Axes, measured: Cube, color: object, style: str) -> None:
+    def draw(axes: Axes, measured: Cube, color: Any, style: Any) -> None:
         line(axes, measured.layers, *spread(measured.at(step).values[0], 0), color=color, linestyle=style)
 
     probe = PROBES[quantity]
@@ -128,7 +115,7 @@ def profile_grid(runs: pd.DataFrame, traces: Traces, quantity: str = "grad_norm"
 def curve_grid(runs: pd.DataFrame, traces: Traces, quantity: str = "train/loss") -> Figure:
     """Small multiples of a scalar over the steps."""
 
-    def draw(axes: Axes, measured: Cube, color: object, style: str) -> None:
+    def draw(axes: Axes, measured: Cube, color: Any, style: Any) -> None:
         line(axes, measured.steps, *spread(measured.values[:, :, 0], 1), color=color, linestyle=style)
 
     return _grid(runs, traces, quantity, draw, quantity.replace("/", " "), "step", logarithmic=False)
@@ -138,7 +125,7 @@ def _grid(
     runs: pd.DataFrame,
     traces: Traces,
     quantity: str,
-    draw: Callable[[Axes, Cube, object, str], None],
+    draw: Callable[[Axes, Cube, Any, Any], None],
     title: str,
     x: str,
     logarithmic: bool,
@@ -147,9 +134,10 @@ def _grid(
     rows, columns, colors, styles = (
         ordered(runs[axis]) if axis else [None] for axis in (place.row, place.column, place.color, place.style)
     )
-    palette, dashes = sequence(colors), dict(zip(styles, STYLES * len(styles), strict=False))
+    palette = sequence(colors)
+    dashes: dict[Any, Any] = dict(zip(styles, STYLES * len(styles), strict=False))
     with panels(1.65, 1.0, len(rows), len(columns), bottom=0.65) as (figure, grid):
-        for run_id, run in runs.iterrows():
+        for run_id, run in zip(map(str, runs.index), runs.to_dict("records"), strict=True):
             at = [
                 options.index(run[axis]) if axis else 0
                 for axis, options in ((place.row, rows), (place.column, columns))

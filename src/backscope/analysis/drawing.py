@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LogNorm, Normalize
@@ -20,7 +21,7 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 STYLES = ("-", "--", ":", "-.")
 SEQUENTIAL = mpl.colormaps["viridis"]
 ZERO = "#c8c8c8"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
@@ -36,7 +37,7 @@ STYLE = {
     "axes.axisbelow": True,
     "lines.linewidth": 1.2,
     "lines.markersize": 2.5,
-    "axes.prop_cycle": mpl.cycler(color=OKABE_ITO),
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
     "svg.fonttype": "none",
     "svg.hashsalt": "backscope",
     "savefig.dpi": 180,
@@ -87,7 +88,7 @@ def render(figure: Figure, kind: str = "png") -> bytes:
     return buffer.getvalue()
 
 
-def sequence(values: Iterable[object]) -> dict[object, object]:
+def sequence(values: Iterable[Any]) -> dict[Any, Any]:
     """A colour a value: viridis for many or for numbers, whose order it shows, Okabe & Ito for a few names."""
     values = list(values)
     if len(values) <= len(OKABE_ITO) and not all(isinstance(value, (int, float, np.number)) for value in values):
@@ -97,7 +98,7 @@ def sequence(values: Iterable[object]) -> dict[object, object]:
 
 
 def line(axes: Axes, x: np.ndarray, low: np.ndarray, middle: np.ndarray, high: np.ndarray, **style: Any) -> None:
-    """A median with its band, on a logarithmic axis that `finish` completes: exact zeros are kept for its bottom row."""
+    """A median with its band, on an axis that `finish` makes logarithmic: exact zeros are kept for its bottom row."""
     positive = np.where(middle > 0, middle, np.nan)
     axes.plot(x, positive, **style)
     band = high > low
@@ -141,7 +142,8 @@ def _zero_row(axes: Axes, row: float, bottom: float) -> None:
     axes.axhline(10.0**edge, color="#888888", linewidth=0.6)
     axes.set_yticks([tick for tick in axes.get_yticks() if 10.0**edge <= tick <= axes.get_ylim()[1]])
     axes.yaxis.set_minor_locator(LogLocator(subs=(1.0,), numticks=1))
-    if axes.get_subplotspec().is_first_col():
+    place = axes.get_subplotspec()
+    if place is not None and place.is_first_col():
         axes.text(
             -0.02,
             10.0**row,
@@ -175,7 +177,7 @@ def layer_axis(axes: Axes, layers: np.ndarray) -> None:
 
 
 def heat(axes: Axes, values: np.ndarray, *, logarithmic: bool, label: str, colormap: Colormap = SEQUENTIAL) -> None:
-    """Cells (rows, columns), first row at the bottom: exact zeros grey on a logarithmic scale, unmeasured ones white."""
+    """Cells (rows, columns), first row at the bottom; exact zeros are grey on a logarithmic scale, unmeasured white."""
     positive = values[np.isfinite(values) & (values > 0)]
     shown = np.where(values > 0, values, np.nan) if logarithmic else values
     norm: Normalize = Normalize(np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else Normalize(0, 1)

@@ -1,17 +1,18 @@
 """The figures of one run, drawn from its trace: medians over replicas with their interquartile range, theory dashed.
 
-Layer 1, nearest the input, is at the left, so that backpropagation runs from right to left. A gradient that is exactly 0
-has no logarithm: it stands in a row of its own at the bottom, and grey in a heat map.
+Layer 1, nearest the input, is at the left, so that backpropagation runs from right to left. A gradient that is exactly
+0 has no logarithm: it stands in a row of its own at the bottom, and grey in a heat map.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from backscope.analysis.drawing import canvas, finish, heat, layer_axis, line, sequence
-from backscope.analysis.frames import cube, spread
+from backscope.analysis.frames import Cube, cube, spread
 from backscope.probes import PROBES
 
 GUIDE = 1e-3  # a healthy update moves a layer's weights by about a thousandth
@@ -141,17 +142,11 @@ def update_ratio(trace: pd.DataFrame, title: str = "") -> Figure:
     with canvas(4.2, 2.6) as (figure, ((axes,),)):
         middle = spread(measured.values, 1)[1]
         colors = sequence([int(layer) for layer in measured.layers])
-        for index, (layer, color) in enumerate(colors.items()):
-            ends = layer in (measured.layers[0], measured.layers[-1])
-            line(
-                axes,
-                measured.steps + 1,
-                *[middle[:, index]] * 3,
-                color=color,
-                label=f"layer {layer}" if ends else None,
-            )
-        ends = measured.steps[[0, -1]] + 1
-        line(axes, ends, *[np.full(2, GUIDE)] * 3, color="black", linestyle="--", label="10⁻³")
+        for series, (layer, color) in zip(middle.T, colors.items(), strict=True):
+            label = f"layer {layer}" if layer in (measured.layers[0], measured.layers[-1]) else None
+            line(axes, measured.steps + 1, series, series, series, color=color, label=label)
+        ends, guide = measured.steps[[0, -1]] + 1, np.full(2, GUIDE)
+        line(axes, ends, guide, guide, guide, color="black", linestyle="--", label="10⁻³")
         finish([axes])
         axes.set_xscale("log")
         axes.set(xlabel="step + 1", ylabel=PROBES["update_ratio"].title, title=_title(title, measured))
@@ -178,12 +173,12 @@ def _few(steps: np.ndarray) -> list[int]:
     return [int(step) for step in steps[np.unique(np.linspace(0, len(steps) - 1, 4).round().astype(int))]]
 
 
-def _title(title: str, measured) -> str:
+def _title(title: str, measured: Cube) -> str:
     replicas = measured.values.shape[1]
     return "\n".join(filter(None, (title, f"median and quartiles of {replicas} replicas" if replicas > 1 else "")))
 
 
-def _cells(axis, labels: np.ndarray, most: int) -> None:
+def _cells(axis: Axis, labels: np.ndarray, most: int) -> None:
     """Label at most so many of the cells along an axis, the first and the last among them."""
     shown = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int))
     axis.set_ticks(shown + 0.5, [str(labels[index]) for index in shown])

@@ -3,23 +3,13 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 CONSTANT = ("summary/", "version.", "git.")  # columns that are no choice of a sweep
-NOT_CHOSEN = {
-    "name",
-    "status",
-    "artifacts",
-    "cpu",
-    "blas",
-    "threads",
-    "verdict",
-    "config_hash",
-    "sweep_id",
-    "error",
-}
+NOT_CHOSEN = {"name", "status", "artifacts", "cpu", "blas", "threads", "verdict", "config_hash", "sweep_id", "error"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +51,13 @@ def spread(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def varying(runs: pd.DataFrame) -> list[str]:
-    """The choices that differ between runs, those of a group by its name only, in the order of the columns.
+    """The choices that differ between runs, those of a group by its name only, in the order of the columns; or `name`.
 
     >>> varying(pd.DataFrame({"init.name": ["zeros", "normal"], "init.std": [None, 0.01], "seed": [0, 0]}))
     ['init.name']
     """
-    chosen = [column for column in runs if column not in NOT_CHOSEN and not str(column).startswith(CONSTANT)]
+    columns = [str(column) for column in runs]
+    chosen = [column for column in columns if column not in NOT_CHOSEN and not column.startswith(CONSTANT)]
     different = [column for column in chosen if runs[column].nunique(dropna=False) > 1]
     named = {column.rsplit(".", 1)[0] for column in different if column.endswith(".name")}
 
@@ -79,7 +70,7 @@ def varying(runs: pd.DataFrame) -> list[str]:
             and runs.groupby(f"{group}.name")[column].nunique(dropna=False).max() == 1
         )
 
-    return [column for column in different if not explained(column)]
+    return [column for column in different if not explained(column)] or ["name"]
 
 
 def short(column: str) -> str:
@@ -91,7 +82,7 @@ def short(column: str) -> str:
     return column.removesuffix(".name").rsplit(".", 1)[-1]
 
 
-def ordered(values: Iterable[object]) -> list[object]:
+def ordered(values: Iterable[Any]) -> list[Any]:
     """Distinct values: numbers by size, names in the order of their appearance."""
     distinct = list(dict.fromkeys(values))
     return sorted(distinct) if all(isinstance(value, (int, float, np.number)) for value in distinct) else distinct
@@ -107,5 +98,6 @@ def table(runs: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], value
 
     grouped = runs.groupby([*rows, *columns], sort=False, dropna=False)[value].agg(join)
     frame = grouped.unstack(list(columns)) if columns else grouped.to_frame()
-    index = [ordered(runs[row]) for row in rows]
-    return frame.reindex(index[0]) if len(index) == 1 else frame.reindex(pd.MultiIndex.from_product(index, names=rows))
+    if len(rows) == 1:
+        return frame.reindex(ordered(runs[rows[0]]))
+    return frame.reindex(pd.MultiIndex.from_product([ordered(runs[row]) for row in rows], names=list(rows)))

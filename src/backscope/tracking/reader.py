@@ -8,49 +8,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from backscope.config import ROOT
 from backscope.tracking import store
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 PAGE = 1000
+FIRST = ["attributes.start_time ASC"]
 
 
 def runs(experiment: str, sweep: str | None = None, uri: str | None = None, status: str = "FINISHED") -> "pd.DataFrame":
-    """The trained runs of an experiment, or of one sweep in it (its `sweep_id`), a row each, in the order of their start.
+    """The trained runs of an experiment, or of one sweep in it (its `sweep_id`), a row each, in the order of start.
 
     Columns: parameters (`init.name`, `model.depth`, …; numbers where all of them are), numbers (`summary/…`), tags
-    (`verdict`, …), `name`, `status`, `artifacts`; the index is the run id. Raises StoreError without such an experiment.
+    (`verdict`, …), `name`, `status`, `artifacts`; the index is the run id.
+    Raises StoreError if there is no such experiment.
     """
     import pandas as pd
 
-    client = store.client(store.absolute(uri, Path.cwd()))
+    client = store.client(locate(uri))
     found = client.get_experiment_by_name(experiment)
     if found is None:
         raise store.StoreError(f"experiment={experiment}: no such experiment in {uri or 'mlflow.db'}")
     query = f"attributes.status = '{status}'" + (f" and tags.sweep_id = '{sweep}'" if sweep else "")
-    rows, token = [], None
-    while token or not rows:
-        page = client.search_runs(
-            [found.experiment_id],
-            query,
-            max_results=PAGE,
-            page_token=token,
-            order_by=["attributes.start_time ASC"],
-        )
+    rows: list[dict[str, object]] = []
+    token = None
+    while token is None or token:
+        page = client.search_runs([found.experiment_id], query, max_results=PAGE, page_token=token, order_by=FIRST)
         rows += [_row(run) for run in page if run.data.tags.get("kind") != "sweep"]
-        token = page.token
-        if not token:
-            break
+        token = page.token or ""
     frame = pd.DataFrame(rows).set_index("run_id") if rows else pd.DataFrame()
     return frame.apply(_numeric)
 
 
 def trace(run_id: str, uri: str | None = None) -> "pd.DataFrame":
     """Every measurement of a run: quantity, step, replica, layer (0: the whole network), value."""
-    client = store.client(store.absolute(uri, Path.cwd()))
+    client = store.client(locate(uri))
     return read_trace(client, run_id, client.get_run(run_id).info.artifact_uri)
+
+
+def traces(runs: "pd.DataFrame", uri: str | None = None) -> "dict[str, pd.DataFrame]":
+    """The traces of runs that `runs` returned, by run id."""
+    client = store.client(locate(uri))
+    return {str(run_id): read_trace(client, str(run_id), path) for run_id, path in runs["artifacts"].items()}
 
 
 def read_trace(client: "MlflowClient", run_id: str, artifacts: str) -> "pd.DataFrame":
@@ -63,7 +66,12 @@ def read_trace(client: "MlflowClient", run_id: str, artifacts: str) -> "pd.DataF
         return pd.read_parquet(client.download_artifacts(run_id, "trace.parquet", folder))
 
 
-def _row(run) -> dict[str, object]:
+def locate(uri: str | None) -> str:
+    """The store's absolute URI: `mlflow.db` at the top of the project, or as given in this directory."""
+    return store.absolute(uri, ROOT if uri is None else Path.cwd())
+
+
+def _row(run: "Run") -> dict[str, object]:
     summary = {key: value for key, value in run.data.metrics.items() if key.startswith("summary/")}
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
     info = {

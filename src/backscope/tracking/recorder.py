@@ -7,10 +7,12 @@ run that says FINISHED is complete. What is not finite is never sent: charts sho
 """
 
 import json
+import shlex
 import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,9 +39,12 @@ NOTE = "mlflow.note.content"
 class Verdict(Protocol):
     """What the diagnosis says of a run."""
 
-    name: str
-    evidence: str
-    numbers: Mapping[str, float]
+    @property
+    def name(self) -> str: ...
+    @property
+    def evidence(self) -> str: ...
+    @property
+    def numbers(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -64,24 +69,9 @@ class Entry:
     seconds: float = 0.0
 
 
-def record_run(
-    client: "MlflowClient",
-    experiment_id: str,
-    record: "Record",
-    verdict: Verdict,
-    *,
-    name: str,
-    parent: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    overrides: Sequence[str] = (),
-    series: Sequence[str] = ("grad_norm",),
-) -> str:
-    """Write a trained run, whatever its verdict, and return its run id."""
-    return write(
-        client,
-        experiment_id,
-        entry(record, verdict, name=name, parent=parent, tags=tags, overrides=overrides, series=series),
-    )
+def record_run(client: "MlflowClient", experiment_id: str, record: "Record", verdict: Verdict, **labels: Any) -> str:
+    """Write a trained run, whatever its verdict, labelled as `entry` says, and return its run id."""
+    return write(client, experiment_id, entry(record, verdict, **labels))
 
 
 def record_failure(
@@ -114,11 +104,11 @@ def entry(
     series: Sequence[str] = ("grad_norm",),
 ) -> Entry:
     """The record as MLflow will show it: parameters, medians, summary, description, trace and configuration."""
-    points = [*_series(record, series), *_curves(record), *_summary(record, verdict)]
-    labels = _labels(tags, parent, f"**{verdict.name}**: {verdict.evidence}", overrides)
+    points = [*_summary(record, verdict), *_curves(record), *_series(record, series)]
+    labels = {"verdict": verdict.name, **(tags or {})}
     return Entry(
         name,
-        labels | {"verdict": verdict.name},
+        _labels(labels, parent, f"**{verdict.name}**: {verdict.evidence}", overrides),
         flatten(record.config),
         [point for point in points if np.isfinite(point.value)],
         {"trace.parquet": to_parquet(record)} | _configuration(record.config, overrides),
@@ -142,7 +132,8 @@ def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
         for start in range(100, len(params), 100):
             client.log_batch(run_id, params=params[start : start + 100])
     except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        with suppress(Exception):  # the first error is the one to report
+            client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, entry.status)
     return str(run_id)
@@ -216,7 +207,8 @@ def flatten(config: Any) -> dict[str, str]:
 
 def _plain(config: Any) -> Any:
     """Dicts, lists, text and numbers."""
-    return json.loads(json.dumps(asdict(config) if is_dataclass(config) else config))
+    plain = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
+    return json.loads(json.dumps(plain))
 
 
 def _configuration(config: Any, overrides: Sequence[str]) -> dict[str, bytes]:
@@ -228,23 +220,20 @@ def _labels(
     tags: Mapping[str, str] | None, parent: str | None, sentence: str, overrides: Sequence[str]
 ) -> dict[str, str]:
     """The tags, the run's parent, and the description: a sentence, and the command that runs it again."""
-    note = f"{sentence}\n\n`{' '.join(('backscope', *overrides))}`"
+    note = f"{sentence}\n\n`{shlex.join(('backscope', *overrides))}`"
     return dict(tags or {}) | ({PARENT: parent} if parent else {}) | {NOTE: note}
 
 
-def moments(steps: np.ndarray, count: int) -> np.ndarray:
+def thin(steps: np.ndarray, count: int) -> np.ndarray:
     """Indices of at most `count` of the sorted steps, log-spaced, with the first and the last.
 
-    >>> [int(i) for i in moments(np.arange(201), 8)]
-    [0, 1, 4, 9, 20, 43, 93, 200]
+    >>> [int(i) for i in thin(np.arange(201), 8)]
+    [0, 1, 4, 9, 20, 44, 94, 200]
     """
     if len(steps) == 0:
-        return np.empty(0, int)
-    span = steps[-1] - steps[0] + 1
-    wanted = np.geomspace(1, span, count) - 1 + steps[0]
-    after = np.clip(np.searchsorted(steps, wanted), 1, max(len(steps) - 1, 1))
-    nearer = np.abs(steps[after - 1] - wanted) <= np.abs(steps[np.minimum(after, len(steps) - 1)] - wanted)
-    return np.unique(np.clip(np.where(nearer, after - 1, after), 0, len(steps) - 1))
+        return np.empty(0, dtype=int)
+    wanted = steps[0] - 1 + np.geomspace(1, steps[-1] - steps[0] + 1, count).round(6)
+    return np.unique(np.searchsorted(steps, wanted).clip(max=len(steps) - 1))
 
 
 def median(values: np.ndarray) -> np.ndarray:
@@ -265,15 +254,15 @@ def _series(record: "Record", quantities: Iterable[str]) -> Iterator[Point]:
         known = np.flatnonzero(np.isfinite(values).any(axis=1))
         if len(known) == 0:
             continue
-        digits = max(2, len(str(values.shape[1] - 1)))
-        for t in known[moments(record.steps[known], SERIES_POINTS)]:
-            for layer, value in enumerate(values[t], 1):
-                yield Point(f"{quantity}/layer_{layer:0{digits}d}", int(record.steps[t]), float(value))
+        digits = max(2, len(str(values.shape[1])))
+        for moment in known[thin(record.steps[known], SERIES_POINTS)]:
+            for layer, value in enumerate(values[moment], 1):
+                yield Point(f"{quantity}/layer_{layer:0{digits}d}", int(record.steps[moment]), float(value))
         halfway = known[np.abs(record.steps[known] - record.steps[known[-1]] / 2).argmin()]
         for t in sorted({known[0], halfway, known[-1]}):
-            for layer in np.flatnonzero(values[t] > 0):
-                key = f"depth_profile/log10_{quantity}_step_{record.steps[t]:03d}"
-                yield Point(key, int(layer) + 1, float(np.log10(values[t, layer])))
+            key = f"depth_profile/log10_{quantity}_step_{record.steps[t]:03d}"
+            for index in np.flatnonzero(values[t] > 0):
+                yield Point(key, int(index) + 1, float(np.log10(values[t, index])))
 
 
 def _curves(record: "Record") -> Iterator[Point]:
@@ -281,7 +270,7 @@ def _curves(record: "Record") -> Iterator[Point]:
     for name, (steps, values) in record.scalars.items():
         middle = median(values)
         known = np.flatnonzero(np.isfinite(middle))
-        for i in known[moments(np.asarray(steps)[known], CURVE_POINTS)]:
+        for i in known[thin(steps[known], CURVE_POINTS)]:
             yield Point(name, int(steps[i]), float(middle[i]))
 
 

@@ -59,12 +59,13 @@ def client(uri: str) -> "MlflowClient":
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     collecting = gc.isenabled()
-    gc.disable()  # a million objects that live as long as the process: looking for garbage costs a fifth
+    gc.disable()  # MLflow is a million objects that stay: to look for garbage among them, now or later, takes long
     try:
         from mlflow.tracking import MlflowClient
 
         return MlflowClient(uri, uri)
     finally:
+        gc.freeze()
         if collecting:
             gc.enable()
 
@@ -98,7 +99,7 @@ def _beside(uri: str, experiment: str) -> str | None:
 
 
 def _check(uri: str) -> None:
-    """Fail at once where MLflow would try again for minutes; turn on the write-ahead log, for readers beside writers."""
+    """Fail at once where MLflow would retry for minutes; turn on the write-ahead log, for readers beside writers."""
     if uri.startswith(SQLITE):
         path = Path(uri.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)

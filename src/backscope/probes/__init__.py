@@ -70,4 +70,4 @@ def moments(steps: int, schedule: str = "log", points: int = 15, every: int = 1)
     [0, 4, 8, 10]
     """
     between = range(0, steps, every) if schedule == "every" else np.geomspace(1, max(steps, 1), points - 1)[:-1]
-    return sorted({0, steps, *(round(moment) for moment in between)})
+    return sorted({0, steps, *(round(moment) for moment in between if moment <= steps)})

@@ -1,0 +1,315 @@
+"""Every probe and instrument of the registries: its shape, a second way to the same number, and no trace left."""
+
+import copy
+import statistics
+from itertools import combinations, pairwise
+from math import hypot, nan, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import qr
+
+from backscope.nn.activations import ACTIVATIONS
+from backscope.nn.initializers import initialize
+from backscope.nn.network import Architecture, Network
+from backscope.nn.optimizers import OPTIMIZERS
+from backscope.probes import INSTRUMENTS, PROBES, TIERS, moments, of_tier
+
+every_probe = pytest.mark.parametrize("name", PROBES)
+every_instrument = pytest.mark.parametrize("name", INSTRUMENTS)
+
+
+def network_of(activation="tanh", replicas=2, dtype=np.float64, init="xavier", batch=12, scale=1.0, **parts):
+    """A network after a forward and a backward pass, always the same; `init` may be an initializer's parameters."""
+    parts = {"n_in": 5, "n_out": 3, "depth": 3, "width": 7} | parts
+    network = Network(Architecture(activation=ACTIVATIONS[activation](), **parts), replicas, dtype)
+    rngs = [np.random.default_rng(seed) for seed in range(replicas)]
+    initialize(network, rngs, **({"name": init, "bias_std": 0.4} if isinstance(init, str) else init))
+    for layer in network.layers:
+        if "scale" in layer.sizes:
+            layer.scale[:] = 0.7
+    network.dropout_rngs = rngs
+    rng = np.random.default_rng(9)
+    x = scale * rng.normal(size=(replicas, batch, parts["n_in"]))
+    network.forward(x.astype(dtype), np.eye(parts["n_out"], dtype=dtype)[rng.integers(3, size=(replicas, batch))])
+    network.backward()
+    return network
+
+
+def traces(network):
+    """Bytes of all that a measurement could change."""
+    arrays = [network.theta, network.gradient, network.x1, network.y]
+    for layer in network.layers:
+        arrays += [layer.z, layer.a1, layer.f_z, layer.delta, layer.back]
+        arrays += [layer.mask] if layer.mask is not None else []
+        arrays += [value for value in vars(layer.normalization or object).values() if isinstance(value, np.ndarray)]
+    return [array.tobytes() for array in arrays], [rng.bit_generator.state for rng in network.dropout_rngs]
+
+
+def slope(layer, r):
+    """f′(z) of a replica, by differences."""
+    z = layer.z[r].astype(float)
+    return (layer.activation(z + 1e-6) - layer.activation(z - 1e-6)) / 2e-6
+
+
+def saturation(layer, r, before):
+    if not layer.activation.bounded:
+        return nan
+    steepest = np.diff(layer.activation(np.array([-1e-6, 1e-6])))[0] / 2e-6
+    return statistics.fmean(abs(s) < 0.05 * steepest for s in slope(layer, r).flat)
+
+
+def neurons(layer, r):
+    """(incoming row, bias) of each neuron."""
+    return [np.append(row, bias).astype(float) for row, bias in zip(layer.W[r], layer.b[r], strict=True)]
+
+
+def clusters(rows):
+    """How many groups of rows there are, when rows no further apart than 10⁻⁹ of the largest number are linked."""
+    limit = 1e-9 * max(np.abs(row).max() for row in rows)
+    group = list(range(len(rows)))
+    for i, j in combinations(group[:], 2):
+        if np.abs(rows[i] - rows[j]).max() <= limit:
+            group = [group[i] if g == group[j] else g for g in group]
+    return len(set(group))
+
+
+def rank(matrix):
+    """Pivots of a rank-revealing QR that are not rounding."""
+    pivots = np.abs(np.diag(qr(matrix, pivoting=True)[1]))
+    return sum(pivots > 1e3 * np.finfo(matrix.dtype).eps * pivots[0])
+
+
+def replica_spread(layer, r, before):
+    if len(layer.W) == 1 or not layer.W.any():
+        return nan
+    entries = layer.W.reshape(len(layer.W), -1).T.astype(float).tolist()
+    variance = statistics.fmean(map(statistics.pvariance, entries))
+    return sqrt(variance / statistics.fmean(w * w for entry in entries for w in entry))
+
+
+NAIVE = {  # (layer, replica, W before the update) → the quantity
+    "grad_norm": lambda layer, r, before: hypot(*layer.dW[r].flat),
+    "bias_grad_norm": lambda layer, r, before: hypot(*layer.db[r].flat),
+    "delta_rms": lambda layer, r, before: hypot(*layer.delta[r].flat) / sqrt(layer.delta[r].size),
+    "weight_norm": lambda layer, r, before: hypot(*layer.W[r].flat),
+    "update_ratio": lambda layer, r, before: (
+        hypot(*(layer.W[r] - before[r]).flat) / hypot(*layer.W[r].flat) if layer.W[r].any() else nan
+    ),
+    "activation_mean": lambda layer, r, before: statistics.fmean(layer.a[r].flat),
+    "activation_std": lambda layer, r, before: statistics.pstdev(map(float, layer.a[r].flat)),
+    "pre_activation_std": lambda layer, r, before: statistics.pstdev(map(float, layer.z[r].flat)),
+    "saturation": saturation,
+    "dead_units": lambda layer, r, before: statistics.fmean(not any(unit) for unit in slope(layer, r).T.tolist()),
+    "distinct_neurons": lambda layer, r, before: clusters(neurons(layer, r)),
+    "neuron_spread": lambda layer, r, before: max(
+        (np.abs(one - other).max() for one, other in combinations(neurons(layer, r), 2)), default=0
+    ),
+    "weight_rank": lambda layer, r, before: rank(layer.W[r]),
+    "mean_singular_value": lambda layer, r, before: (
+        np.sqrt(np.abs(np.linalg.eigvalsh(layer.W[r].astype(float).T @ layer.W[r]))).sum() / min(layer.W[r].shape)
+    ),
+    "replica_spread": replica_spread,
+}
+OF_HIDDEN_LAYERS = {"activation_mean", "activation_std", "saturation", "dead_units"}
+NETWORKS = {
+    "tanh": {},
+    "one replica": {"replicas": 1},
+    "float32": {"dtype": np.float32, "replicas": 3},
+    "dead ReLUs, dropout": {"activation": "relu", "init": {"name": "he", "bias_std": 2.0}, "dropout": 0.3},
+    "saturated": {"scale": 5.0, "init": {"name": "normal", "std": 2.0}},
+    "sigmoid, batch norm, residual": {"activation": "sigmoid", "normalization": "batch_norm", "residual": "zero"},
+    "erf, layer norm, residual": {"activation": "erf", "normalization": "layer_norm", "residual": "plain"},
+    "softsign, one neuron": {"activation": "softsign", "width": 1},
+    "step": {"activation": "step"},
+    "zeros": {"init": {"name": "zeros"}},
+    "constant": {"init": {"name": "constant", "value": 0.3}, "width": 16},
+    "constant, random biases": {"init": {"name": "constant", "value": 0.3, "bias_std": 0.1}, "replicas": 3},
+    "one sample": {"batch": 1},
+}
+
+
+def test_every_probe_has_a_second_way():
+    assert NAIVE.keys() == PROBES.keys()
+
+
+@every_probe
+@pytest.mark.parametrize("case", NETWORKS)
+def test_measures_what_its_name_says_and_leaves_no_trace(name, case):
+    network, probe = network_of(**NETWORKS[case]), PROBES[name]
+    before = [layer.W.copy() for layer in network.layers]
+    if probe.moment == "update":
+        OPTIMIZERS["momentum"]().update(network.theta, network.gradient, 0.1)
+    untouched = copy.deepcopy(traces(network))
+    with np.errstate(all="raise", under="ignore"):
+        measured = probe.measure(network)
+    assert traces(network) == untouched
+    replicas, layers = len(network.theta), network.layers
+    assert measured.shape == (replicas, len(layers))
+    expected = [
+        [
+            NAIVE[name](layer, r, W) if layer is not layers[-1] or name not in OF_HIDDEN_LAYERS else nan
+            for layer, W in zip(layers, before, strict=True)
+        ]
+        for r in range(replicas)
+    ]
+    tolerance = 1e-12 if network.theta.dtype == np.float64 else 3e-6
+    floor = 1e-7 if name == "mean_singular_value" else 1e-16  # squares lose half of the digits of what is nearly 0
+    np.testing.assert_allclose(measured, expected, rtol=tolerance if floor == 1e-16 else 1e-6, atol=floor)
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "values"),  # of the hidden layers
+    [
+        ("dead ReLUs, dropout", "dead_units", lambda share: share < 0.9),
+        ("saturated", "saturation", lambda share: (share > 0.5) & (share <= 1)),
+        ("step", "dead_units", lambda share: share == 1),
+        ("zeros", "distinct_neurons", lambda count: count == 1),
+        ("zeros", "weight_rank", lambda rank: rank == 0),
+        ("constant", "distinct_neurons", lambda count: count == 1),
+        ("constant", "weight_rank", lambda rank: rank == 1),
+        ("constant, random biases", "distinct_neurons", lambda count: count == 7),
+        ("tanh", "distinct_neurons", lambda count: count == 7),
+    ],
+)
+def test_the_networks_above_have_what_is_to_be_measured(case, name, values):
+    assert values(PROBES[name].measure(network_of(**NETWORKS[case]))[:, :-1]).all()
+
+
+@given(
+    prototypes=st.lists(st.lists(st.integers(-5, 5), min_size=4, max_size=4), min_size=1, max_size=5),
+    choice=st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    power=st.integers(-12, 6),
+    jitter=st.sampled_from([0.0, 1e-12]),
+)
+def test_distinct_neurons_counts_as_a_comparison_of_all_pairs_does(prototypes, choice, power, jitter):
+    rows = np.array([prototypes[index % len(prototypes)] for index in choice], float)
+    rows *= 1 + jitter * np.random.default_rng(0).uniform(-1, 1, rows.shape)
+    rows *= 10.0**power
+    network = Network(Architecture(3, 2, 1, len(rows), ACTIVATIONS["tanh"]()), replicas=2)
+    layer = network.layers[0]
+    layer.W[1], layer.b[1] = rows[:, :3], rows[:, 3]  # the other replica stays at zero
+    assert PROBES["distinct_neurons"].measure(network)[:, 0].tolist() == [1, clusters(list(rows))]
+
+
+def test_tiers_contain_each_other():
+    names = [{probe.name for probe in of_tier(tier)} for tier in TIERS]
+    assert TIERS[0] == "none" and names[0] == set()
+    assert all(less < more for less, more in pairwise(names))
+    assert names[-1] == PROBES.keys()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 7, 200, 100_000])
+@pytest.mark.parametrize("points", [1, 2, 3, 15])
+def test_log_spaced_moments(steps, points):
+    found = moments(steps, "log", points)
+    assert found[0] == 0 and found[-1] == steps
+    assert found == sorted(set(found))
+    assert len(found) <= max(points, 2)
+    assert all(type(moment) is int for moment in found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "expected"), [(10, 5, [0, 5, 10]), (3, 1, [0, 1, 2, 3]), (4, 9, [0, 4]), (0, 3, [0])]
+)
+def test_moments_every_so_many_steps(steps, every, expected):
+    assert moments(steps, "every", every=every) == expected
+
+
+@every_instrument
+@pytest.mark.parametrize("case", ["tanh", "one replica", "sigmoid, batch norm, residual", "dead ReLUs, dropout"])
+def test_instruments_leave_no_trace(name, case):
+    network = network_of(**NETWORKS[case])
+    untouched = copy.deepcopy(traces(network))
+    for value in INSTRUMENTS[name].measure(network).values():
+        assert value.shape == (len(network.theta),)
+    assert traces(network) == untouched
+
+
+@pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_jacobian_by_differences(activation, residual):
+    network = network_of(activation, residual=residual, init="he")
+    x, h = network.x1[:, 0, :-1], 1e-6
+    outputs = []
+    for sign in (1, -1):
+        twin = network_of(activation, residual=residual, init="he")
+        twin.forward(x[:, None] + sign * h * np.eye(5), np.zeros((2, 5, 3)))
+        outputs.append(twin.layers[-2].a)
+    jacobian = (outputs[0] - outputs[1]).mT / (2 * h)
+    measured = INSTRUMENTS["jacobian"].measure(network)
+    for r in range(2):
+        s = np.sqrt(np.maximum(np.linalg.eigvalsh(jacobian[r].T @ jacobian[r]), 0))
+        square = (s**2).tolist()
+        expected = {
+            "jacobian/mean_square": statistics.fmean(square),
+            "jacobian/relative_variance": statistics.pvariance(square) / statistics.fmean(square) ** 2,
+            "jacobian/largest": max(s),
+            "jacobian/smallest": min(s),
+        }
+        assert {name: value[r] for name, value in measured.items()} == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("parts", "loss"), [({"width": 2, "depth": 1}, "cross_entropy"), ({"width": 12}, "squared_error")]
+)
+def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(parts, loss):
+    network = network_of(loss=loss, **parts)
+    x, y, parameters, h = network.x1[..., :-1], network.y, network.theta.shape[1], 1e-5
+    for r, measured in enumerate(INSTRUMENTS["sharpness"].measure(network)["sharpness"]):
+        many = Network(network.architecture, 2 * parameters)  # a replica for each perturbed parameter
+        many.theta[:] = network.theta[r] + h * np.concatenate([np.eye(parameters), -np.eye(parameters)])
+        many.forward(np.tile(x[r], (2 * parameters, 1, 1)), np.tile(y[r], (2 * parameters, 1, 1)))
+        many.backward()
+        plus, minus = many.gradient.reshape(2, parameters, parameters)
+        hessian = (plus - minus) / (2 * h)
+        assert measured == pytest.approx(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer_norm"])
+def test_gradient_autocorrelation_over_all_pairs(normalization):
+    network = network_of(normalization=normalization)
+    cotangent = np.random.default_rng(0).standard_normal(3)
+    twin = network_of(normalization=normalization)
+    twin.backward(np.broadcast_to(cotangent, network.y.shape))
+    measured = INSTRUMENTS["gradient_autocorrelation"].measure(network)["gradient_autocorrelation"]
+    for r, g in enumerate(twin.input_gradient()):
+        pairs = statistics.fmean(float(one @ other) for one, other in combinations(g, 2))
+        assert measured[r] == pytest.approx(pairs / statistics.fmean(float(one @ one) for one in g), rel=1e-12)
+
+
+def test_gradients_are_all_alike_in_a_linear_network_and_shattered_in_a_wide_deep_one():
+    measure = INSTRUMENTS["gradient_autocorrelation"].measure
+    (linear,), (shattered,) = (
+        measure(network_of(activation, init="he", width=100, depth=30, normalization=normalization)).values()
+        for activation, normalization in (("identity", "none"), ("relu", "batch_norm"))
+    )
+    np.testing.assert_allclose(linear, 1, rtol=1e-12)
+    assert (np.abs(shattered) < 0.2).all()
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer_norm", "batch_norm"])
+def test_errors_of_finite_differences_have_a_valley(normalization):
+    measured = INSTRUMENTS["finite_differences"].measure(network_of(normalization=normalization))
+    errors = np.stack([measured[f"finite_differences/error_h{10.0**-k:.0e}"] for k in range(1, 13)])
+    assert (errors[4] < 1e-7).all()  # h = 10⁻⁵
+    assert (errors[0] > 100 * errors[4]).all() and (errors[11] > 100 * errors[4]).all()
+    exact = measured.get("finite_differences/error_complex_step")
+    assert (exact is None) == (normalization != "none")
+    assert exact is None or (exact < 1e-13).all()
+
+
+def test_products_are_counted_exactly():
+    measured = INSTRUMENTS["finite_differences"].measure(network_of())
+    forward = 12 * ((5 + 1) * 7 + 2 * (7 + 1) * 7 + (7 + 1) * 3)  # the bias is one more weight
+    into_layers_below = 12 * (2 * 7 * 7 + 7 * 3)
+    assert (measured["multiply_adds/forward"] == forward).all()
+    assert (measured["multiply_adds/gradient"] == 2 * forward + into_layers_below).all()
+    assert (measured["finite_differences/parameters"] == forward / 12).all()
+
+
+def test_what_is_not_defined_is_not_measured():
+    assert INSTRUMENTS["jacobian"].measure(network_of(normalization="batch_norm")) == {}
+    assert INSTRUMENTS["gradient_autocorrelation"].measure(network_of(batch=1)) == {}

@@ -8,7 +8,8 @@ READY := .venv/.ready
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep run ui test lint format lock clean
+# what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
+.PHONY: help sweep ablation ablations bench run ui test lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
@@ -16,6 +17,15 @@ help: ## print this help
 
 sweep: $(READY) ## run an experiment of conf/experiment: make sweep EXPERIMENT=default_study ARGS="training.steps=50"
 	@$(BIN)/backscope experiment=$(EXPERIMENT) $(ARGS)
+
+ablation: $(READY) ## re-verify an ablation's claims: make ablation NAME=zero_init, with ARGS="model.width=32" elsewhere
+	@$(BIN)/python -m backscope.lab $(NAME) $(ARGS)
+
+ablations: $(READY) ## re-verify the claims of all ablations, and write experiments/README.md
+	@$(BIN)/python -m backscope.lab --all
+
+bench: $(READY) ## measure against PyTorch, JAX and scikit-learn, those that are installed: make bench ARGS="step sweep growth"
+	@$(BIN)/python -m experiments.benchmarks $(ARGS)
 
 run: $(READY) ## run one configuration: make run ARGS="init=he activation=relu model.depth=20"
 	@$(BIN)/backscope $(ARGS)

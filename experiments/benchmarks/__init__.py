@@ -5,7 +5,7 @@
 
 import os
 
-from backscope.threads import use_one_thread
+from backscope.process import use_one_thread
 
 # One thread for everybody: read when NumPy, PyTorch and JAX load, so set before any of them.
 use_one_thread()

@@ -1,18 +1,47 @@
-"""`python -m experiments.benchmarks [step] [sweep] [growth]`: measure, then write README.md and the figures."""
+"""`python -m experiments.benchmarks [step] [sweep] [growth]`: measure, then write README.md and its figures."""
 
 import argparse
+import json
+from pathlib import Path
 
-from . import step
+from . import growth, report, step, sweep
 from .cases import CASES
 
+PARTS = ("step", "sweep", "growth")
 
-def main() -> None:
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], "step", "sweep", "growth"], help="default: all three")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--case", default="")
-    a = parser.parse_args()
-    step.run([c for c in CASES if a.case in c.name], a.rounds)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if none is named")
+    parser.add_argument("--quick", action="store_true", help="one round of little: does it work?")
+    parser.add_argument("--rounds", type=int, default=40, help="of the step (default: 40)")
+    parser.add_argument("--case", default="", help="only the networks whose name contains this, such as 10×16")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="the folder to write to")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"{', '.join(sorted(unknown))}: allowed are {', '.join(PARTS)}")
+    given.out.mkdir(parents=True, exist_ok=True)
+    kept = given.out / "results.json"
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    results["machine"] = report.machine()
+    for part in given.parts or PARTS:
+        results[part] = measure(part, given)
+        report.write(results, given.out)
 
 
-main()
+def measure(part: str, given: argparse.Namespace) -> dict:
+    cases = [case for case in CASES if given.case in case.name]
+    if not given.quick:
+        full = {"step": lambda: step.run(cases, given.rounds), "sweep": lambda: sweep.run(3), "growth": growth.run}
+        return full[part]()
+    axes = {"init": "xavier,he", "activation": "tanh", "depth": "2", "optimizer": "sgd"}
+    quick = {
+        "step": lambda: step.run(cases[:1], 2),
+        "sweep": lambda: sweep.run(1, axes, steps=5),
+        "growth": lambda: growth.run(1, {"model.depth": [2, 4]}, [2], steps=5),
+    }
+    return quick[part]()
+
+
+if __name__ == "__main__":
+    main()

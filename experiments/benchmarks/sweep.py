@@ -93,7 +93,7 @@ def parts(axes: Axes, steps: int) -> dict[str, float]:
 
 
 def timed(command: list[str], folder: str, **environment: str) -> tuple[float, str]:
-    """Seconds and output of a command that runs in the folder; raises CalledProcessError, with the errors, if it fails."""
+    """Seconds and output of a command that runs in the folder; raises CalledProcessError if it fails."""
     start = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=os.environ | environment, text=True, capture_output=True)
     seconds = time.perf_counter() - start

@@ -5,6 +5,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..cases import Case, batches, weights
 
@@ -74,7 +75,8 @@ def make(case: Case, *, norms: bool, scan: bool = False) -> Callable[[], None]:
         compiled = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0)
     else:
         compiled = jax.jit(step, donate_argnums=0)
-    singles = list(zip(x, y, strict=True))  # sliced once: a slice of a JAX array is a dispatch of its own
+    # made once: slicing a JAX array is a dispatch of its own, and unpacking one is compiled
+    singles = [(jnp.asarray(a), jnp.asarray(b)) for a, b in zip(np.asarray(x), np.asarray(y), strict=True)]
 
     def block() -> None:
         nonlocal state

@@ -1,0 +1,199 @@
+"""README.md and its figures, from results.json: what was measured, in tables."""
+
+import json
+import platform
+from pathlib import Path
+
+from . import figures
+
+INTRODUCTION = """# Speed
+
+*Written by `make bench`; do not edit. {machine}. Ratios travel to other machines, seconds do not.*
+
+`make bench` measures all that stands here, `make bench BENCH=step` (or `sweep`, `growth`) a part of it.
+"""
+STEP = """## The step
+
+Microseconds for one training step, with the gradient norm of every layer, on digits (64 inputs, 10 classes). All in one
+process on one core, in turns, block by block; times are medians, ratios are taken within a round of turns and then
+their median. *Floor* is the least that can be done with NumPy: the bare matrix products of the same shapes and one call
+of the activation's own ufunc a layer. *PyTorch fused* has the fused optimizer for CPUs; *JAX scan* runs a whole block
+of steps as one compiled loop, which rules out looking at any of them in between. scikit-learn reports no norms.
+
+![times over backscope's](step.svg)
+"""
+SWEEP = """## The sweep
+
+{runs} runs: the default study's configurations, from starting the command to its end, into a fresh store. The peer is
+what a user would write today ([peer_stack](peer_stack/app.py)): PyTorch, Hydra's basic launcher and MLflow's fluent
+logging, which tracks one gradient norm a layer at 20 steps, where backscope tracks every default probe. It runs one
+initialization of the study's, and the rest is extrapolated from the time between its first and its last run. *A run*:
+from the first run's start to the last one's end, over their number.
+"""
+PARTS = """
+Where our time goes, with all runs in one process:
+
+![parts](sweep.svg)
+"""
+GROWTH = """## Growth
+
+Around {base}, one axis at a time; the slopes are those of a line through the upper half of the points on logarithmic
+axes, where 1 is linear. Memory is what one run allocates, its data included; for sweeps it is the resident set of the
+largest process.
+
+![growth](growth.svg)
+"""
+
+
+def machine() -> str:
+    """Processor, cores and versions."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    names = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(": ")[1] for line in names if line.startswith("model name")), platform.machine())
+    blas = next((each for each in threadpool_info() if each["user_api"] == "blas"), {})
+    kernels = f"{blas.get('internal_api')} {blas.get('version')}, {blas.get('architecture')} kernels"
+    words = [model, f"Python {platform.python_version()}", f"NumPy {np.__version__} with {kernels}"]
+    return ", ".join(words + [f"{name} {version}" for name, version in versions().items()])
+
+
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("torch", "jax", "scikit-learn", "hydra-core", "mlflow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write(results: dict, folder: Path) -> None:
+    """results.json, README.md and the figures."""
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    parts = [INTRODUCTION.format(machine=results["machine"])]
+    for name, section in (("step", step), ("sweep", sweep), ("growth", growth)):
+        if name in results:
+            getattr(figures, name)(results[name], folder / f"{name}.svg")
+            parts.append(section(results[name]))
+    (folder / "README.md").write_text("\n".join(parts))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def step(results: dict) -> str:
+    labels = list(dict.fromkeys(label for each in results.values() for label in each["microseconds"]))
+    normed = [label for label in labels if "no norms" not in label]
+    bare = [label for label in labels if "no norms" in label]
+    text = STEP + "\nMicroseconds a step (in brackets: a replica), and times over backscope's:\n\n"
+    text += table(
+        ["network", *normed],
+        [[name, *(cell(each, label, "backscope") for label in normed)] for name, each in results.items()],
+    )
+    text += "\nThe same without norms:\n\n"
+    text += table(
+        ["network", *(label.split(",")[0] for label in bare)],
+        [[name, *(cell(each, label, "backscope") for label in bare)] for name, each in results.items()],
+    )
+    text += "\nTimes over the floor's:\n\n"
+    text += table(
+        ["network", *normed[1:]],
+        [[name, *(over(each, label, "floor") for label in normed[1:])] for name, each in results.items()],
+    )
+    return text + compilation(results) + left_out(results)
+
+
+def cell(result: dict, label: str, base: str) -> str:
+    if label not in result["microseconds"]:
+        return "–"
+    microseconds = f"{result['microseconds'][label]:,.0f}"
+    if result["replicas"] > 1:
+        microseconds += f" ({result['microseconds'][label] / result['replicas']:,.1f})"
+    return f"{microseconds} · {over(result, label, base)}"
+
+
+def over(result: dict, label: str, base: str) -> str:
+    ratio = result["over"].get(base, {}).get(label)
+    return "–" if ratio is None else f"{ratio:.2f}×"
+
+
+def compilation(results: dict) -> str:
+    """A run of 200 steps, with all that comes before the first."""
+    labels = [
+        label
+        for label in ("backscope", "torch.compile", "JAX jit", "JAX scan")
+        if any(label in each["before"] for each in results.values())
+    ]
+    rows = []
+    for name, each in results.items():
+        whole = {
+            label: each["before"][label] + 200e-6 * each["microseconds"][label]
+            for label in labels
+            if label in each["before"]
+        }
+        rows.append([name, *(f"{whole[label]:.2f} s" if label in whole else "–" for label in labels)])
+    return (
+        "\nA run of 200 steps with building and compiling the network, which a sweep pays for every architecture:\n\n"
+        + table(["network", *labels], rows)
+    )
+
+
+def left_out(results: dict) -> str:
+    """Contenders that are missing, by name."""
+    reasons = {(label, why) for each in results.values() for label, why in each["missing"].items()}
+    lines = [f"- {label}: {why}" for label, why in sorted(reasons)]
+    return "\nLeft out, everywhere or where they cannot do the case:\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def sweep(results: dict) -> str:
+    runs, best = results["runs"], results["2 workers"]
+    rows = []
+    for label, name in (
+        ("2 workers", "backscope, 2 workers"),
+        ("1 worker", "backscope, 1 worker"),
+        ("peer", "peer stack"),
+    ):
+        if label in results:
+            whole, span = results[label]["whole"], results[label]["span"]
+            rows.append(
+                [
+                    name,
+                    f"{whole:.1f} s",
+                    f"{whole / best['whole']:.2f}×",
+                    f"{1e3 * span / runs:.0f} ms",
+                    f"{span / best['span']:.2f}×",
+                ]
+            )
+    text = SWEEP.format(runs=runs) + "\n" + table(["", "in all", "", "a run", ""], rows) + PARTS + "\n"
+    whole = sum(results["parts"].values())
+    shares = [[name, f"{seconds:.2f} s", f"{seconds / whole:.0%}"] for name, seconds in results["parts"].items()]
+    missing = "".join(f"\nLeft out: {label}: {why}\n" for label, why in results["missing"].items())
+    return text + table(["part", "seconds", "share"], shares) + missing
+
+
+def growth(results: dict) -> str:
+    from .growth import BASE
+
+    size = BASE["model.depth"], BASE["model.width"], BASE["training.batch_size"], BASE["training.steps"]
+    base = "{}×{} tanh in batches of {} for {} steps".format(*size)
+    rows = []
+    for axis, curve in results.items():
+        values, slopes = curve["values"], curve["slope"]
+        ends = [f"{curve[unit][0]:.3g} … {curve[unit][-1]:.3g}" for unit in ("seconds", "megabytes")]
+        rows.append(
+            [
+                figures.TITLES[axis],
+                f"{values[0]} … {values[-1]}",
+                ends[0],
+                f"{slopes['seconds']:.2f}",
+                ends[1],
+                f"{slopes['megabytes']:.2f}",
+            ]
+        )
+    return GROWTH.format(base=base) + "\n" + table(["axis", "from … to", "seconds", "slope", "MB", "slope"], rows)

@@ -17,26 +17,22 @@ hypothesis.settings.load_profile("exact")
 
 @pytest.fixture(scope="session")
 def trainer():
-    """trainer("init=he model.depth=3", seed=1): a Trainer of this configuration; `run()` trains it."""
+    """trainer("init=he model.depth=3", seed=1, replicas=2): a Trainer of this configuration; `run()` trains it."""
     from backscope.config import compose
     from backscope.data import load
     from backscope.training import Streams
     from backscope.training.loop import Trainer
 
-    configuration, dataset = (
-        cache(compose),
-        cache(lambda seed, **data: load(rng=Streams.of(seed).data, **data)),
-    )
+    configuration, dataset = cache(compose), cache(lambda seed, **data: load(rng=Streams.of(seed).data, **data))
 
-    def make(overrides, seed=0, datasets=None):
-        config = replace(configuration(*overrides.split()), seed=seed)
-        seeds = range(seed, seed + config.replicas)
-        return Trainer(config, datasets or [dataset(each, **config.data) for each in seeds])
+    def make(overrides, seed=0, replicas=1, change=lambda datasets: datasets):
+        config = replace(configuration(*overrides.split()), seed=seed, replicas=replicas)
+        return Trainer(config, change([dataset(seed + replica, **config.data) for replica in range(replicas)]))
 
     return make
 
 
 @pytest.fixture(scope="session")
 def run(trainer):
-    """run("init=he model.depth=3", seed=1): the Record of this configuration's run."""
-    return lambda overrides, seed=0, datasets=None: trainer(overrides, seed, datasets).run()
+    """run("init=he model.depth=3", seed=1, replicas=2): the Record of this configuration's run."""
+    return lambda *args, **options: trainer(*args, **options).run()

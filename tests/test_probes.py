@@ -111,6 +111,14 @@ NAIVE = {  # (layer, replica, W before the update) → the quantity
     "mean_singular_value": lambda layer, r, before: (
         np.sqrt(np.abs(np.linalg.eigvalsh(layer.W[r].astype(float).T @ layer.W[r]))).sum() / min(layer.W[r].shape)
     ),
+    "input_grad_rms": lambda layer, r, before: statistics.fmean(
+        sum(
+            (d * w for d, w in zip(deltas, column, strict=True)),
+            start=0.0 if layer.skip is None else layer.back[r, b, i],
+        ) ** 2
+        for b, deltas in enumerate(layer.delta_in[r].astype(float))
+        for i, column in enumerate(layer.W[r].astype(float).T)
+    ) ** 0.5,
     "replica_spread": replica_spread,
 }
 OF_HIDDEN_LAYERS = {"activation_mean", "activation_std", "saturation", "dead_units"}
@@ -216,6 +224,23 @@ def test_log_spaced_moments(steps, points):
 )
 def test_moments_every_so_many_steps(steps, every, expected):
     assert moments(steps, "every", every=every) == expected
+
+
+@pytest.mark.parametrize("measure", [*PROBES.values(), *INSTRUMENTS.values()], ids=lambda measure: measure.name)
+def test_a_replica_that_is_not_finite_hides_no_other(measure):
+    """Decompositions refuse NaN and infinity, and would end a run in which one replica of many diverged."""
+    if measure is PROBES["replica_spread"]:
+        return  # is about all replicas together
+    whole = network_of(replicas=3)
+    for value in (np.nan, np.inf):
+        broken = network_of(replicas=3)
+        broken.theta[1], broken.gradient[1] = value, value
+        for layer in broken.layers:
+            layer.z[1], layer.a[1], layer.delta[1] = value, value, value
+        with np.errstate(all="ignore"):
+            found, expected = ({"": m} if not isinstance(m, dict) else m for m in map(measure.measure, (broken, whole)))
+        for name in found.keys() - {"seconds/backpropagation", "seconds/finite_differences"}:
+            assert np.array_equal(found[name][[0, 2]], expected[name][[0, 2]], equal_nan=True)
 
 
 @every_instrument

@@ -1,5 +1,7 @@
 """What a network does beside its gradients: evaluation, statistics, dropout, skip connections, views, LSUV's moves."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,9 @@ from backscope.nn.initializers import initialize
 from backscope.nn.network import Architecture, Network
 
 
-def network_of(replicas=2, seed=0, **parts):
+def network_of(replicas=2, seed=0, dtype=np.float64, **parts):
     parts = {"n_in": 5, "n_out": 3, "depth": 4, "width": 8, "activation": ACTIVATIONS["tanh"]()} | parts
-    network = Network(Architecture(**parts), replicas)
+    network = Network(Architecture(**parts), replicas, dtype)
     initialize(
         network,
         [np.random.default_rng(seed + replica) for replica in range(replicas)],
@@ -158,3 +160,24 @@ def test_targets_and_inputs_may_change_after_the_forward_pass():
     y.fill(np.nan)
     network.backward()
     assert np.array_equal(network.gradient, expected)
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch_norm", "layer_norm"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("width", [1, 3, 16, 33])
+def test_a_replica_does_not_depend_on_how_many_others_there_are(normalization, dtype, width):
+    """BLAS rounds differently with the shape, and for small ones with the strides, which R is a part of."""
+    for batch, (n_in, n_out) in product([1, 2, 3, 4, 7, 15, 16, 17, 33], [(1, 1), (5, 3), (64, 10)]):
+        if batch == 1 and normalization == "batch_norm":
+            continue
+        parts = {"n_in": n_in, "n_out": n_out, "width": width, "depth": 2, "normalization": normalization}
+        passes = []
+        for seed, replicas in ((0, 3), (2, 1)):
+            network = network_of(replicas, seed, dtype, residual="plain", loss="squared_error", **parts)
+            x, y = batch_of(3, batch, n_in=n_in, n_out=n_out)
+            passes.append((network.forward(x[-replicas:], y[-replicas:])[-1], network))
+            network.backward()
+        (loss, together), (same_loss, alone) = passes
+        assert loss == same_loss
+        assert np.array_equal(together.gradient[2], alone.gradient[0])
+        assert np.array_equal(together.predict(x)[2], alone.predict(x[2:])[0])

@@ -20,7 +20,12 @@ Array = np.ndarray
 
 
 def unit_major(make: Callable[..., Array], replicas: int, batch: int, units: int, dtype: np.dtype) -> Array:
-    """An array (R, B, n) that lies in memory as (n, R, B), made by np.empty or np.ones."""
+    """An array (R, B, n) that lies in memory as (n, R, B), made by np.empty or np.ones.
+
+    Not so for few samples, where rounding in BLAS depends on the distance between units, and so on R.
+    """
+    if batch < 16:
+        return make((replicas, batch, units), dtype)
     return make((units, replicas, batch), dtype).transpose(1, 2, 0)
 
 

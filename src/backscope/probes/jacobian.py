@@ -7,7 +7,7 @@ Schoenholz & Ganguli 2017, eq. 2). Not defined with normalization, where samples
 import numpy as np
 
 from backscope.nn.network import Network
-from backscope.probes.probe import Array, Instrument, derivative
+from backscope.probes.probe import Array, Instrument, derivative, singular_values
 
 
 def jacobian(network: Network) -> Array:
@@ -24,7 +24,7 @@ def measure(network: Network) -> dict[str, Array]:
     """Mean and relative variance of s², the largest and the smallest s."""
     if network.architecture.normalization != "none":
         return {}
-    s = np.linalg.svd(jacobian(network), compute_uv=False)
+    s = singular_values(jacobian(network))
     square = s**2
     mean = square.mean(axis=-1)
     return {

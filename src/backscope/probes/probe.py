@@ -69,6 +69,19 @@ def derivative(layer: Layer) -> Array:
     return layer.activation.derivative(layer.z)
 
 
+def finite_only(function: Callable[[Array], Array], matrices: Array) -> Array:
+    """A decomposition of matrices (R, m, n), which refuses what is not finite; NaN for those replicas."""
+    finite = np.isfinite(matrices).all(axis=(1, 2))
+    values = function(np.where(finite[:, None, None], matrices, 0.0)).astype(float)
+    values[~finite] = np.nan
+    return values
+
+
+def singular_values(matrices: Array) -> Array:
+    """The singular values of (R, m, n), from the largest to the smallest."""
+    return finite_only(lambda matrices: np.linalg.svd(matrices, compute_uv=False), matrices)
+
+
 def norm(flat: Array) -> Array:
     """The Euclidean norm over the last axis."""
     return np.sqrt(np.vecdot(flat, flat))

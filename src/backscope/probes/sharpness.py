@@ -7,7 +7,7 @@ Lanczos (1950) on Hessian-vector products, each a central difference of two grad
 import numpy as np
 
 from backscope.nn.network import Network
-from backscope.probes.probe import Array, Instrument, copy
+from backscope.probes.probe import Array, Instrument, copy, finite_only
 
 ITERATIONS = 24
 RELATIVE_STEP = 1e-4
@@ -44,7 +44,7 @@ def sharpness(network: Network) -> Array:
         basis.append(w / np.maximum(beside[-1], np.finfo(w.dtype).tiny)[:, None])
     on, off = np.stack(diagonal, axis=-1), np.stack(beside[:-1], axis=-1)
     tridiagonal = np.stack([np.diag(d) + np.diag(o, 1) + np.diag(o, -1) for d, o in zip(on, off, strict=True)])
-    return np.linalg.eigvalsh(tridiagonal)[:, -1]
+    return finite_only(np.linalg.eigvalsh, tridiagonal)[:, -1]
 
 
 INSTRUMENT = Instrument("sharpness", "largest Hessian eigenvalue", lambda network: {"sharpness": sharpness(network)})

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from backscope.probes.probe import Probe, of_layers
+from backscope.probes.probe import Probe, finite_only, of_layers
 
 PROBE = Probe(
     "weight_rank",
     "rank of W",
-    of_layers(lambda layer: np.linalg.matrix_rank(layer.W).astype(float)),
+    of_layers(lambda layer: finite_only(np.linalg.matrix_rank, layer.W)),
     tier="full",
 )

@@ -14,6 +14,7 @@ from backscope.probes import (
     finite_differences,
     grad_norm,
     gradient_autocorrelation,
+    input_grad_rms,
     jacobian,
     mean_singular_value,
     neuron_spread,
@@ -42,6 +43,7 @@ _MODULES = (
     neuron_spread,
     weight_rank,
     mean_singular_value,
+    input_grad_rms,
     replica_spread,
 )
 PROBES: dict[str, Probe] = {module.PROBE.name: module.PROBE for module in _MODULES}

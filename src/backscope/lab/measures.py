@@ -216,6 +216,23 @@ def fit(x: Array, y: Array) -> tuple[float, float]:
     return slope, float(np.corrcoef(x, y)[0, 1] ** 2)
 
 
+def _first_steps(run: Run, layers: Layers) -> Array:
+    """‖ΔW‖ of the first update (1, R, N): ‖ΔW‖/‖W‖ times the norm after it."""
+    return run.get("update_ratio", layers, 0).values * run.get("weight_norm", layers, 1).values
+
+
+@OF_RUN
+def first_step(run: Run, layers: Layers = "hidden") -> Array:
+    """‖ΔW‖ of the first update layer by layer, the root mean square over replicas."""
+    return np.sqrt(np.square(_first_steps(run, layers)).mean(axis=(0, 1)))
+
+
+@OF_RUN
+def first_step_over_gradient(run: Run, layers: Layers = "hidden") -> Array:
+    """‖ΔW‖ of the first update over ‖∂L/∂W‖, in each replica and layer."""
+    return (_first_steps(run, layers) / run.get("grad_norm", layers, 0).values).ravel()
+
+
 @OF_RUN
 def diverged_share(run: Run) -> float:
     """The share of replicas whose loss was not finite before the last step."""
@@ -289,6 +306,26 @@ def worst_over_best(runs: Sequence[Run], of: Any) -> float:
     if len(values) < 2:
         raise Missing("one run only; a comparison needs two")
     return float(values.max() / values.min())
+
+
+@OF_RUNS
+def disagreement(runs: Sequence[Run], quantity: str, layers: Layers = "all", steps: Steps = "all") -> float:
+    """The largest difference between any two runs, in any replica and layer and at any step: 0 if equal to the last bit."""
+    if len(runs) < 2:
+        raise Missing("one run only; a comparison needs two")
+    return float(np.ptp([run.get(quantity, layers, steps).values for run in runs], axis=0).max())
+
+
+@OF_RUNS
+def ratio_by_layer(
+    runs: Sequence[Run], quantity: str, above: Mapping[str, Any], below: Mapping[str, Any],
+    layers: Layers = "all", steps: Steps = "first",
+) -> Array:  # fmt: skip
+    """A quantity of the one run that matches `above` over that of the one that matches `below`, in each replica and layer."""
+    upper, lower = _sides(runs, above, below)
+    if len(upper) > 1 or len(lower) > 1:
+        raise LabError(f"above {above}, below {below}: {len(upper)} and {len(lower)} runs match where one each must")
+    return (upper[0].get(quantity, layers, steps).values / lower[0].get(quantity, layers, steps).values).ravel()
 
 
 def _sides(runs: Sequence[Run], above: Mapping[str, Any], below: Mapping[str, Any]) -> tuple[list[Run], list[Run]]:

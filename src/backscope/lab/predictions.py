@@ -314,6 +314,26 @@ def residual_stream_exponent(config: Config, layers: Layers) -> float:
     return float(np.polyfit(along, residual_stream_profile(config, layers), 1)[0])
 
 
+@PREDICTIONS
+def first_step_over_gradient(config: Config) -> float:
+    """The first update over the gradient: lr with SGD and momentum, lr (1 + μ) with Nesterov's."""
+    momentum = config.optimizer["momentum"] if config.optimizer.name == "nesterov" else 0.0
+    return float(config.optimizer["lr"] * (1 + momentum))
+
+
+@PREDICTIONS
+def normalized_first_step(config: Config, layers: Layers = "hidden") -> Array:
+    """lr·√P of each layer with Adam, AdamW and Adagrad, and 1/√(1−ρ) times that with RMSprop, whose average starts at 0."""
+    bias = (1 - config.optimizer["rho"]) ** -0.5 if config.optimizer.name == "rmsprop" else 1.0
+    return bias * adam_first_step(config, layers)
+
+
+@PREDICTIONS
+def gradient_gain(config: Config, factor: float) -> float:
+    """factor^(depth/2): a ReLU network's ∂L/∂W when σw² is `factor` times as large, since `depth` other matrices are."""
+    return float(factor ** (config.model.depth / 2))
+
+
 def predict_one(config: Config, node: Any) -> float:
     """A prediction that gives one number, by its YAML node."""
     value = np.asarray(PREDICTIONS.call(node)(config))

@@ -310,7 +310,7 @@ def worst_over_best(runs: Sequence[Run], of: Any) -> float:
 
 @OF_RUNS
 def disagreement(runs: Sequence[Run], quantity: str, layers: Layers = "all", steps: Steps = "all") -> float:
-    """The largest difference between any two runs, in any replica and layer and at any step: 0 if equal to the last bit."""
+    """The largest difference between any two runs in any replica, layer and step; 0: equal to the last bit."""
     if len(runs) < 2:
         raise Missing("one run only; a comparison needs two")
     return float(np.ptp([run.get(quantity, layers, steps).values for run in runs], axis=0).max())
@@ -321,7 +321,7 @@ def ratio_by_layer(
     runs: Sequence[Run], quantity: str, above: Mapping[str, Any], below: Mapping[str, Any],
     layers: Layers = "all", steps: Steps = "first",
 ) -> Array:  # fmt: skip
-    """A quantity of the one run that matches `above` over that of the one that matches `below`, in each replica and layer."""
+    """A quantity of the run that matches `above` over that of the run that matches `below`, layer by layer."""
     upper, lower = _sides(runs, above, below)
     if len(upper) > 1 or len(lower) > 1:
         raise LabError(f"above {above}, below {below}: {len(upper)} and {len(lower)} runs match where one each must")

@@ -323,14 +323,14 @@ def first_step_over_gradient(config: Config) -> float:
 
 @PREDICTIONS
 def normalized_first_step(config: Config, layers: Layers = "hidden") -> Array:
-    """lr·√P of each layer with Adam, AdamW and Adagrad, and 1/√(1−ρ) times that with RMSprop, whose average starts at 0."""
+    """lr·√P of each layer with Adam, AdamW and Adagrad; 1/√(1−ρ) times that with RMSprop, a mean from 0 on."""
     bias = (1 - config.optimizer["rho"]) ** -0.5 if config.optimizer.name == "rmsprop" else 1.0
     return bias * adam_first_step(config, layers)
 
 
 @PREDICTIONS
 def gradient_gain(config: Config, factor: float) -> float:
-    """factor^(depth/2): a ReLU network's ∂L/∂W when σw² is `factor` times as large, since `depth` other matrices are."""
+    """factor^(depth/2): ReLU's ∂L/∂W if σw² is `factor` times as large, as in `depth` other matrices."""
     return float(factor ** (config.model.depth / 2))
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from backscope.training import Record
 
+PREDICTED = {"grad_norm", "delta_rms"}  # what theory predicts and MLflow charts; all of it is in the trace
 SERIES_POINTS = 8  # moments of a layer's series: 33 layers of them are 264 points
 CURVE_POINTS = 32  # moments of a scalar's curve
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where PyYAML was built with it
@@ -104,7 +105,7 @@ def entry(
     series: Sequence[str] = ("grad_norm",),
 ) -> Entry:
     """The record as MLflow will show it: parameters, medians, summary, description, trace and configuration."""
-    points = [*_summary(record, verdict), *_curves(record), *_series(record, series)]
+    points = [*_summary(record, verdict), *_curves(record), *_series(record, series), *_theory(record)]
     labels = {"verdict": verdict.name, **(tags or {})}
     return Entry(
         name,
@@ -263,6 +264,14 @@ def _series(record: "Record", quantities: Iterable[str]) -> Iterator[Point]:
             key = f"depth_profile/log10_{quantity}_step_{record.steps[t]:03d}"
             for index in np.flatnonzero(values[t] > 0):
                 yield Point(key, int(index) + 1, float(np.log10(values[t, index])))
+
+
+def _theory(record: "Record") -> Iterator[Point]:
+    """The depth profiles that theory predicts for the initialization."""
+    for quantity in sorted(record.theory.keys() & PREDICTED):
+        for layer, value in enumerate(record.theory[quantity], 1):
+            if value > 0:
+                yield Point(f"theory/log10_{quantity}_step_000", layer, float(np.log10(value)))
 
 
 def _curves(record: "Record") -> Iterator[Point]:

@@ -11,8 +11,9 @@ import os
 import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,7 +122,13 @@ def _lock(uri: str) -> Iterator[None]:
     path = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else os.path.join(tempfile.gettempdir(), name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        for _ in range(600):  # a minute: making a store takes a few seconds
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.1)
+        else:
+            raise TimeoutError(f"another process holds {path}.lock")
         yield
 
 

@@ -20,10 +20,12 @@ from backscope.nn.optimizers import OPTIMIZERS, clip_by_global_norm
 from backscope.nn.schedules import SCHEDULES, with_warmup
 from backscope.probes import INSTRUMENTS, PROBES, moments, of_tier
 from backscope.training.batches import Batches, targets
+from backscope.training.prediction import predicted
 from backscope.training.record import Record, Series
 from backscope.training.streams import Streams
 
 Array = np.ndarray
+CLOCKED = ("probes", "theory", "evaluation")
 
 
 def build(config: Any, datasets: Sequence[Dataset], streams: Sequence[Streams]) -> Network:
@@ -68,7 +70,8 @@ class Trainer:
         self.diverged_at = np.full(len(datasets), -1)
         self.layers: dict[str, Series] = defaultdict(Series)
         self.scalars: dict[str, Series] = defaultdict(Series)
-        self.seconds: dict[str, float] = defaultdict(float)
+        self.seconds = dict.fromkeys(CLOCKED, 0.0)
+        self.theory: dict[str, Array] = {}
         self.test: tuple[Array, Array] | None = None
 
     def run(self) -> Record:
@@ -84,6 +87,8 @@ class Trainer:
                     break
                 if step in measured:
                     self._measure(step, "gradient")
+                if step == 0 and probes.tier != "none":
+                    self._predict()
                 if step in evaluated:
                     self._evaluate(step, last=step == steps)
                 if step < steps:
@@ -91,7 +96,7 @@ class Trainer:
                     if step in measured:
                         self._measure(step, "update")
         self.seconds["total"] = perf_counter() - start
-        self.seconds["training"] = self.seconds["total"] - self.seconds["probes"] - self.seconds["evaluation"]
+        self.seconds["training"] = self.seconds["total"] - sum(map(self.seconds.get, CLOCKED))
         return self._record()
 
     @property
@@ -120,6 +125,12 @@ class Trainer:
             for instrument in self.config.probes.extra if moment == "gradient" else ():
                 for name, value in INSTRUMENTS[instrument].measure(self.network).items():
                     self.scalars[name].add(step, value, self.alive)
+
+    def _predict(self) -> None:
+        """What theory says of the first replica's first batch."""
+        with self._clock("theory"):
+            network = self.network
+            self.theory = predicted(self.config, network, network.x1[0, :, :-1], network.y[0])
 
     def _evaluate(self, step: int, last: bool) -> None:
         """Loss and score on the test set, and at the last step on the whole training set too."""
@@ -159,6 +170,7 @@ class Trainer:
             diverged_at=self.diverged_at,
             seconds=dict(self.seconds),
             theta=self.network.theta,
+            theory=self.theory,
         )
 
 

@@ -14,7 +14,8 @@ class Record:
 
     `layers[quantity]` is (T, R, L) at `steps` (T,); `scalars[name]` is a pair of steps (S,) and values (S, R).
     `diverged_at` (R,) is the step at which a replica's loss was first not finite, −1 if it never was.
-    `seconds` says where the time went; `theta` (R, P) are the parameters at the end.
+    `seconds` says where the time went; `theta` (R, P) are the parameters at the end; `theory[quantity]` (L,) is what
+    theory predicts for the initialization.
     """
 
     config: Any

@@ -56,7 +56,9 @@ def clock(module: str, name: str, part: str) -> None:
 
 
 class Inline(Executor):
-    """Runs what is submitted at once, in this process."""
+    """Runs what is submitted at once, in this process, in place of loky's pool of processes."""
+
+    _processes = ()
 
     def submit(self, function, /, *arguments):
         future: Future = Future()
@@ -71,14 +73,13 @@ def main(overrides: list[str]) -> None:
     from hydra.core.plugins import Plugins
 
     Plugins.instance()  # Hydra executes plugins' modules anew when it looks for them, and with that undoes the clocks
-    from hydra_plugins.backscope.launcher import BackscopeLauncher
+    from hydra_plugins.backscope import launcher
 
     for module, name, part in CLOCKED:
         clock(module, name, part)
     app = importlib.import_module("backscope.app")
     app.start_worker()  # a worker's imports, which all its runs share
-    BackscopeLauncher.start = lambda self: Inline()
-    BackscopeLauncher.stop = lambda self: None
+    launcher.get_reusable_executor = lambda *_, **__: Inline()
     from backscope.__main__ import main as backscope
 
     status = backscope(overrides)

@@ -6,14 +6,15 @@ LSUV starts from orthogonal weights and then looks at data: `Network.calibrate` 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from backscope.nn.domains import Finite, NonNegative
+from backscope.nn.domains import Finite, Interval, NonNegative
 from backscope.nn.network import Network
 
 Array = np.ndarray
+StandardDeviation = Annotated[float, Interval(0, 1e100, "left")]  # its square is still a number
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def constant_variance(n_out: int, n_in: int, value: Finite) -> float:
     return 0.0
 
 
-def normal_variance(n_out: int, n_in: int, std: NonNegative) -> float:
+def normal_variance(n_out: int, n_in: int, std: StandardDeviation) -> float:
     """Var(W) = std², whatever the layer's size."""
     return std**2
 

@@ -96,7 +96,7 @@ class Trainer:
                     if step in measured:
                         self._measure(step, "update")
         self.seconds["total"] = perf_counter() - start
-        self.seconds["training"] = self.seconds["total"] - sum(map(self.seconds.get, CLOCKED))
+        self.seconds["training"] = self.seconds["total"] - sum(self.seconds[name] for name in CLOCKED)
         return self._record()
 
     @property

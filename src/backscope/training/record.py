@@ -28,11 +28,9 @@ class Record:
     theory: dict[str, Array] = field(default_factory=dict)
 
     def final(self, name: str) -> Array:
-        """The last values (R,) of a scalar.
-
-        Raises KeyError for a scalar that was not measured.
-        """
-        return self.scalars[name][1][-1]
+        """The last values (R,) of a scalar; NaN if it was never measured, as when all replicas diverge at once."""
+        values = self.scalars[name][1] if name in self.scalars else np.full((1, len(self.diverged_at)), np.nan)
+        return values[-1]
 
 
 @dataclass

@@ -141,8 +141,17 @@ def _explained(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         shown = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", uri)
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StoreError(f"tracking.uri={shown}: cannot be used: {reason[:300]}") from error
+        raise StoreError(f"tracking.uri={shown}: cannot be used: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system said, if that is beneath it all (connection refused), else the error's first line."""
+    beneath: BaseException | None = error
+    while beneath is not None:
+        if isinstance(beneath, OSError) and beneath.strerror:
+            return " ".join(filter(None, (beneath.strerror, str(beneath.filename or ""))))
+        beneath = beneath.__cause__ or beneath.__context__
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 @contextmanager

@@ -35,7 +35,7 @@ ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
 		--backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
 test: lint ## lint, then run all tests
-	@$(BIN)/pytest -n auto
+	@$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(READY) ## check style, format, types and which package imports which
 	@$(BIN)/ruff check .

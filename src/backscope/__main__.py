@@ -5,7 +5,6 @@ A bad configuration ends with one line on stderr and exit status 2; a sweep of w
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from backscope.process import importing, use_one_thread
@@ -20,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.argv = ["backscope", *arguments]
     with importing():
         from backscope.app import hydra_main
-        from backscope.config import CONF
+        from backscope.config import CONF, quiet
         from backscope.config.errors import explain, refuse_targets
         from backscope.tracking.store import StoreError
 
@@ -28,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not CONF.is_dir():
             raise StoreError(f"{CONF} is missing: install backscope from its repository, with `pip install -e .`")
         refuse_targets(sys.argv[1:])
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
+        with quiet():
             hydra_main()
     except Exception as error:
         line = str(error) if isinstance(error, StoreError) else explain(error, sys.argv[1:])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -171,10 +172,7 @@ def start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_one_thread()
     with importing():
-        import mlflow.tracking
-        import pyarrow.parquet
-        import sklearn.datasets
-        import sklearn.model_selection
-
-        import backscope.analysis.diagnosis
-        import backscope.training  # noqa: F401
+        for module in ("mlflow.tracking", "pyarrow.parquet", "sklearn.datasets", "sklearn.model_selection"):
+            import_module(module)
+        for module in ("backscope.analysis.diagnosis", "backscope.training"):
+            import_module(module)

@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from backscope.analysis.diagnosis import Verdict
     from backscope.training import Record
 
-COLOURS = {"healthy": "green", "vanishing": "blue", "exploding": "red", "symmetric": "magenta", "dead": "bright_black",
-           "saturated": "yellow", "diverged": "bold red", "failed": "bold white on red"}  # fmt: skip
+COLOURS = {
+    "healthy": "green",
+    "vanishing": "blue",
+    "exploding": "red",
+    "symmetric": "magenta",
+    "dead": "bright_black",
+    "saturated": "yellow",
+    "diverged": "bold red",
+    "failed": "bold white on red",
+}
 BARS = "▁▂▃▄▅▆▇█"
 COLUMNS = 8  # of a sweep's table
 ROWS = 60
@@ -50,7 +58,7 @@ def sparkline(values: Sequence[float]) -> str:
     """One bar a value, on a scale from the smallest to the largest; a dot for what is not finite.
 
     >>> sparkline([-3, -2, -1, -math.inf])
-    '▁▄█·'
+    '▁▅█·'
     """
     finite = [value for value in values if math.isfinite(value)]
     low, span = min(finite, default=0.0), (max(finite, default=0.0) - min(finite, default=0.0)) or 1.0
@@ -77,7 +85,7 @@ def show_run(record: "Record", verdict: "Verdict", run_id: str | None) -> None:
 
 
 class SweepProgress:
-    """A bar with the time left, the verdicts so far and failures as they happen; plain lines where there is no terminal."""
+    """A bar with the time left, the verdicts so far, and failures as they happen; plain lines without a terminal."""
 
     def __init__(self, total: int) -> None:
         self.total, self.verdicts, self.failures = total, list[str](), list[tuple[str, str]]()
@@ -89,8 +97,12 @@ class SweepProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self.bar = Progress(*columns, TextColumn("{task.description}"), console=self.console,
-                            disable=not self.console.is_terminal)  # fmt: skip
+        self.bar = Progress(
+            *columns,
+            TextColumn("{task.description}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
         self.task = self.bar.add_task("", total=total)
 
     def __enter__(self) -> "SweepProgress":
@@ -134,8 +146,10 @@ def sweep_table(axes: dict[str, list[str]], verdicts: dict[tuple[str, ...], str]
     header += [
         f"{names} {' · '.join(label)}" if i == 0 and label else " · ".join(label) for i, label in enumerate(labels)
     ]
-    rows = [[*row, *(verdicts.get((*row, *label), "") for label in labels)]
-            for row in product(*(values for _, values in down))]  # fmt: skip
+    rows = [
+        [*row, *(verdicts.get((*row, *label), "") for label in labels)]
+        for row in product(*(values for _, values in down))
+    ]
     return header if right else [*header[:-1], "verdict"], rows
 
 

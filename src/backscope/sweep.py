@@ -4,6 +4,7 @@ import math
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,9 +17,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from backscope import display
 from backscope.app import RunFailed, absolute, store_of
 from backscope.config import Composer, Config, ConfigError, check
-from backscope.tracking import recorder
+from backscope.tracking import provenance, recorder
 
 LARGEST = 100_000  # runs in one sweep
+SHOWN = 20  # failures in the description of the parent run
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,12 @@ def run_name(axes: Sequence[str], point: Sequence[str]) -> str:
 class Sweep:
     """The context in which a sweep's jobs run: opens the parent run, shows the progress, and sums up."""
 
-    def __init__(self, axes: dict[str, list[str]], jobs: Sequence[Job], title: str) -> None:
-        self.axes, self.title, self.started = axes, title, time.perf_counter()
+    def __init__(self, axes: dict[str, list[str]], jobs: Sequence[Job], title: str, started: float) -> None:
+        self.axes, self.title, self.started = axes, title, started
         self.sweep_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.verdicts: dict[int, str] = {}
         self.failures: list[tuple[str, str]] = []
-        self.client, self.experiment_id, self.parent = None, "", None
+        self.parent: str | None = None
         self.tracking = jobs[0].config.tracking
         if self.tracking.enabled:
             self._open(len(jobs), jobs[0].config)
@@ -102,6 +104,7 @@ class Sweep:
             name=self.title,
             sweep_id=self.sweep_id,
             description=self.description,
+            tags=provenance.provenance(),
         )
 
     def _labelled(self, job: Job) -> Config:
@@ -146,37 +149,33 @@ class Sweep:
         by_point = {self.jobs[index].point: verdict for index, verdict in self.verdicts.items()}
         header, rows = display.sweep_table(self.axes, by_point)
         seconds = time.perf_counter() - self.started
-        display.print_table(out, header, rows)
+        if not interrupted:
+            display.print_table(out, header, rows)
         for name, reason in self.failures:
             out.print(f"failed: {name}: {reason}", style="red", highlight=False)
-        left = f"; interrupted, {total - done} left: the same command runs them" if interrupted else ""
+        left = f"; interrupted, {total - done} left" if interrupted else ""
         out.print(f"{done} of {total} runs in {seconds:.1f} s{left}", highlight=False)
         out.print(display.counts(list(self.verdicts.values())))
         if self.parent:
-            self._close(header, rows, "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED", seconds)
+            status = "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED"
+            self._close(self.parent, display.markdown(header, rows), status, seconds)
             page = f"/#/experiments/{self.experiment_id}/runs?workflowType=machine_learning"
             server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
             out.print(f"to see them: `make ui`, then {server}{page}", highlight=False, soft_wrap=True)
 
-    def _close(self, header: list[str], rows: list[list[str]], status: str, seconds: float) -> None:
-        numbers = {
-            verdict: float(list(self.verdicts.values()).count(verdict)) for verdict in set(self.verdicts.values())
-        }
-        failures = [f"- failed: {name}: {reason}" for name, reason in self.failures]
-        description = "\n".join([f"{self.description}\n", *display.markdown(header, rows), "", *failures])
-        recorder.finish_sweep(
-            self.client,
-            self.parent,
-            description=description,
-            status=status,
-            numbers=numbers | {"seconds_total": seconds},
-        )
+    def _close(self, parent: str, table: list[str], status: str, seconds: float) -> None:
+        numbers = {**Counter(self.verdicts.values()), "seconds_total": seconds}
+        failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
+        note = "\n".join([f"{self.description}\n", *table, "", *failures])
+        recorder.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers)
 
 
 def prepare(overrides: Sequence[Override], composer: Composer, title: str) -> Sweep:
     """The sweep over these overrides, with every configuration checked.
 
-    Raises ConfigError or Hydra's exceptions for the first that is not allowed, StoreError if there is no store for them.
+    Raises ConfigError or Hydra's exceptions for the first that is not allowed, StoreError without a usable store.
     """
+    started = time.perf_counter()
     axes, combinations = expand(overrides)
-    return Sweep(axes, [Job(check(composer(lines)), lines, point) for lines, point in combinations], title)
+    jobs = [Job(check(composer(lines)), lines, point) for lines, point in combinations]
+    return Sweep(axes, jobs, title, started)

@@ -53,22 +53,24 @@ def check(config: DictConfig | Mapping[str, Any]) -> Config:
     for key in top:
         if key not in plain:
             raise refuse(key, None, "a value")
-    groups = {group: _choice(group, plain[group]) for group in GROUPS}
-    sections = {name: section(**_values(name, plain[name], _hints(section))) for name, section in SECTIONS.items()}
-    scalars = {key: top[key] for key in top if key not in groups | sections}
-    checked = Config(**groups, **sections, **_values("", {key: plain[key] for key in scalars}, scalars))
+    values: dict[str, Any] = {group: _choice(group, plain[group]) for group in GROUPS}
+    for name, section in SECTIONS.items():
+        values[name] = section(**_values(name, plain[name], get_type_hints(section, include_extras=True)))
+    scalars = {key: top[key] for key in top if key not in values}
+    checked = Config(**values, **_values("", {key: plain[key] for key in scalars}, scalars))
     _check_together(checked)
     return checked
 
 
 def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     try:
-        resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
+        node = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
+        resolved: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path in _targets(resolved):
         raise ConfigError(f"{path}: not allowed: a configuration chooses code by name and never brings its own")
-    return resolved
+    return dict(resolved)
 
 
 def _targets(node: Any, path: str = "") -> Iterator[str]:
@@ -77,10 +79,6 @@ def _targets(node: Any, path: str = "") -> Iterator[str]:
     for key, value in items:
         here = f"{path}.{key}" if path else str(key)
         yield from (here,) if key == "_target_" else _targets(value, here)
-
-
-def _hints(section: type) -> dict[str, Any]:
-    return get_type_hints(section, include_extras=True)
 
 
 def _choice(group: str, values: Any) -> Choice:

@@ -1,6 +1,8 @@
 """Hydra's part: where the YAML files are, and how a sweep's configurations are composed without composing each anew."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -26,8 +28,16 @@ def compose(*overrides: str) -> Config:
     >>> compose("init=he", "model.depth=3").init.name
     'he'
     """
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with quiet(), initialize_config_dir(str(CONF), version_base="1.3"):
         return check(hydra_compose("config", list(overrides)))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Hydra's warning that our joblib.yaml has a schema in its joblib plugin: it has one on purpose."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
+        yield
 
 
 @cache
@@ -44,7 +54,7 @@ class Composer:
     Jobs of another kind (a package, an added or deleted group, an option that reaches elsewhere) go to Hydra.
     """
 
-    def __init__(self, loader: ConfigLoaderImpl, master: DictConfig) -> None:
+    def __init__(self, loader: Any, master: DictConfig) -> None:
         self.loader, self.master = loader, master
         self.base: DictConfig | None = None
         self.base_groups: dict[str, str] = {}
@@ -56,7 +66,7 @@ class Composer:
         Raises Hydra's exceptions for overrides that it refuses.
         """
         parsed = [parse(override) for override in overrides]
-        groups = {each.key_or_group: each.value() for each in parsed if self._selects(each)}
+        groups = {each.key_or_group: str(each.value()) for each in parsed if self._selects(each)}
         values = [each for each in parsed if each.key_or_group not in groups]
         if self.base is None:
             self.base, self.base_groups = self._hydra(groups), groups
@@ -69,7 +79,7 @@ class Composer:
                 if node is None:
                     return self._hydra_whole(overrides)
                 config._set_item_impl(group, deepcopy(node))
-        self.loader._apply_overrides_to_config(values, config)
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
         return config
 
     def _selects(self, override: Override) -> bool:

@@ -1,7 +1,7 @@
 """Hydra's exceptions, said in one line that names the key, its value and what is allowed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
@@ -25,8 +25,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str | None:
     """What is wrong with the configuration, in one line; None if the error is about something else.
 
     >>> from hydra.errors import ConfigCompositionException
-    >>> explain(ConfigCompositionException("Could not override 'model.dept'.\\nTo append …"), [])
-    'model.dept: no such key; did you mean model.depth? Known are model.depth, model.width, model.residual, model.dropout'
+    >>> explain(ConfigCompositionException("Could not override 'init.std'.\\nTo append …"), [])
+    'init.std: no such key for the chosen init; it belongs to init=normal'
     """
     text = str(error)
     if isinstance(error, ConfigError):
@@ -66,7 +66,7 @@ def _bad_value(override: str, text: str, cause: Any) -> ConfigError:
     allowed = refusal(object(), hints.get(name or head))
     if head in SECTIONS and not name:
         allowed = f"set key by key: {', '.join(f'{head}.{each}' for each in hints)}"
-    return refuse(key, value, allowed or str(cause).splitlines()[0])
+    return refuse(key, value, allowed) if allowed else ConfigError(f"{key}={value}: {str(cause).splitlines()[0]}")
 
 
 def _no_option(group: str, option: str, text: str, cause: Any) -> ConfigError:
@@ -90,7 +90,7 @@ def _bad_group(overrides: Sequence[str]) -> ConfigError:
     return ConfigError(f"{culprit}: allowed is the name of an option; `backscope --help` lists them")
 
 
-_PATTERNS = {
+_PATTERNS: dict[str, Callable[..., ConfigError]] = {
     r"Could not override '([^']*)'": _no_key,
     r"Error merging override (\S+)": _bad_value,
     r"Could not find '(.*)/([^/']*)'": _no_option,

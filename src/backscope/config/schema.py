@@ -1,5 +1,5 @@
-"""The types of a configuration. Values stand in conf/; what they may be, in the annotations here and, for the options of
-a group, in the signatures of the registries: a new activation is one function there and one YAML in conf/activation.
+"""The types of a configuration. Values stand in conf/; what they may be, in the annotations here and, for a group's
+options, in the signatures of the registries: a new activation is one function there and one YAML in conf/activation.
 """
 
 import hashlib
@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from hydra.core.config_store import ConfigStore
 
@@ -117,17 +117,23 @@ class Choice(dict[str, Any]):
         return str(self["name"])
 
 
+if TYPE_CHECKING:
+    Option = Choice
+else:
+    Option = dict[str, Any]  # what OmegaConf understands
+
+
 @dataclass
 class Config:
     """A whole configuration, as conf/config.yaml composes it; `check` makes one and turns groups into `Choice`s."""
 
-    data: dict[str, Any]
-    init: dict[str, Any]
-    activation: dict[str, Any]
-    normalization: dict[str, Any]
-    loss: dict[str, Any]
-    optimizer: dict[str, Any]
-    schedule: dict[str, Any]
+    data: Option
+    init: Option
+    activation: Option
+    normalization: Option
+    loss: Option
+    optimizer: Option
+    schedule: Option
     model: Model
     training: Training
     probes: Probes

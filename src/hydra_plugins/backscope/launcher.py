@@ -5,8 +5,10 @@ This one starts its workers while jobs are being composed, sends them checked co
 outcome when it comes.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, as_completed
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cached_property
@@ -19,34 +21,37 @@ from joblib.externals.loky import get_reusable_executor
 
 from backscope.app import RunFailed, start_worker, work
 from backscope.config import Composer, check
-from backscope.sweep import Job
 from backscope.process import ONE_THREAD
+from backscope.sweep import Job
 
 DEATHS = 3  # of a pool of workers, after which what is left is given up
 
 
-class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
+class BackscopeLauncher(JoblibLauncher):
     """Runs jobs in worker processes that are kept from one job to the next."""
 
     @cached_property
     def composer(self) -> Composer:
+        assert self.hydra_context is not None, "Hydra calls setup first"
         return Composer(self.hydra_context.config_loader, self.config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """What any sweeper of Hydra's calls."""
         return self.run([Job(check(self.composer(overrides)), overrides) for overrides in job_overrides])
 
-    def start(self) -> Executor:
+    def start(self) -> None:
         """The workers; those that do not run yet start in the background."""
-        workers = self.joblib["n_jobs"]
-        workers = max(joblib.cpu_count() + 1 + workers if workers < 0 else workers, 1)
-        self.workers = get_reusable_executor(workers, timeout=300, initializer=start_worker, env=ONE_THREAD)
+        count = self.joblib["n_jobs"]
+        count = max(joblib.cpu_count() + 1 + count if count < 0 else count, 1)
+        self.workers = get_reusable_executor(count, timeout=300, initializer=start_worker, env=ONE_THREAD)
         self.workers.submit(int)
-        return self.workers
 
     def stop(self) -> None:
-        """End the workers at once, with what they are at."""
-        self.workers.shutdown(kill_workers=True)
+        """End the workers at once, with what they are at (loky's own way to do it trips over jobs still queued)."""
+        for pid in list(self.workers._processes):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.workers.shutdown()
 
     def run(self, jobs: Sequence[Job], on_end: Callable[[int, JobReturn], None] = lambda *_: None) -> list[JobReturn]:
         """The jobs' outcomes in the order of the jobs; `on_end(index, outcome)` is called when each has come.
@@ -60,21 +65,26 @@ class BackscopeLauncher(JoblibLauncher):  # type: ignore[misc]
             on_end(index, returns[index])
 
         for _ in range(DEATHS):
-            workers = self.start()
-            waiting = {workers.submit(work, jobs[i].config, jobs[i].overrides): i for i in range(len(jobs)) if i not in returns}
-            try:
-                for future in as_completed(waiting):
-                    with suppress(BrokenProcessPool):
-                        try:
-                            end(waiting[future], JobStatus.COMPLETED, future.result())
-                        except RunFailed as error:
-                            end(waiting[future], JobStatus.FAILED, error)
-            except BaseException:
-                self.stop()
-                raise
-            if len(returns) == len(jobs):
-                break
+            left = [index for index in range(len(jobs)) if index not in returns]
+            for index, status, value in self._outcomes(jobs, left) if left else ():
+                end(index, status, value)
         for index in range(len(jobs)):
             if index not in returns:
                 end(index, JobStatus.FAILED, RunFailed("its worker died: killed, or out of memory", ""))
         return [returns[index] for index in range(len(jobs))]
+
+    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, JobStatus, Any]]:
+        """Send these jobs to the workers; their outcomes as they come, but for those that a dying worker took along."""
+        self.start()
+        waiting = {self.workers.submit(work, jobs[index].config, jobs[index].overrides): index for index in indices}
+        try:
+            for future in as_completed(waiting):
+                try:
+                    yield waiting[future], JobStatus.COMPLETED, future.result()
+                except RunFailed as error:
+                    yield waiting[future], JobStatus.FAILED, error
+                except BrokenProcessPool:
+                    continue
+        except BaseException:
+            self.stop()
+            raise

@@ -15,7 +15,7 @@ from backscope.sweep import Sweep, prepare
 from hydra_plugins.backscope.launcher import BackscopeLauncher
 
 
-class BackscopeSweeper(BasicSweeper):  # type: ignore[misc]
+class BackscopeSweeper(BasicSweeper):
     """Sweeps over the values in `hydra.sweeper.params` and on the command line."""
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
@@ -34,14 +34,17 @@ class BackscopeSweeper(BasicSweeper):  # type: ignore[misc]
         return returns
 
     def _prepare(self, arguments: list[str]) -> Sweep:
-        loader, runtime = self.hydra_context.config_loader, self.config.hydra.runtime
+        assert self.hydra_context is not None, "Hydra calls setup first"
+        assert self.config is not None
+        loader, title = self.hydra_context.config_loader, self.config.hydra.runtime.choices.get("experiment")
         lines = [f"{key}={values}" for key, values in self.params.items()] + arguments
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(lines)
-        return prepare(overrides, Composer(loader, self.config), title=runtime.choices.get("experiment") or "sweep")
+        return prepare(overrides, Composer(loader, self.config), title or "sweep")
 
     def _launch(self, sweep: Sweep) -> list[JobReturn]:
         if isinstance(self.launcher, BackscopeLauncher):
             return self.launcher.run(sweep.jobs, sweep.end)
+        assert self.launcher is not None, "Hydra calls setup first"
         returns = list(self.launcher.launch([sweep.overrides(job) for job in sweep.jobs], 0))
         for index, each in enumerate(returns):
             sweep.end(index, each)

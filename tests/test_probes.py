@@ -111,14 +111,9 @@ NAIVE = {  # (layer, replica, W before the update) → the quantity
     "mean_singular_value": lambda layer, r, before: (
         np.sqrt(np.abs(np.linalg.eigvalsh(layer.W[r].astype(float).T @ layer.W[r]))).sum() / min(layer.W[r].shape)
     ),
-    "input_grad_rms": lambda layer, r, before: statistics.fmean(
-        sum(
-            (d * w for d, w in zip(deltas, column, strict=True)),
-            start=0.0 if layer.skip is None else layer.back[r, b, i],
-        ) ** 2
-        for b, deltas in enumerate(layer.delta_in[r].astype(float))
-        for i, column in enumerate(layer.W[r].astype(float).T)
-    ) ** 0.5,
+    "input_grad_rms": lambda layer, r, before: np.sqrt(
+        np.square(np.einsum("bj,ji", layer.delta_in[r], layer.W[r]) + (layer.skip is not None and layer.back[r])).mean()
+    ),
     "replica_spread": replica_spread,
 }
 OF_HIDDEN_LAYERS = {"activation_mean", "activation_std", "saturation", "dead_units"}

@@ -1,9 +1,9 @@
 """What a claim can measure. Each function here is a name that claims.yaml can use, with these parameters.
 
 A measure of one run (`OF_RUN`) is taken of every run that a claim is about, and the claim must hold for each; a measure
-of runs (`OF_RUNS`) compares them with each other and gives one number for all. `quantity` is a probe or a scalar of the
-trace (`train/loss`), `layers` and `steps` are what `runs.select_layers` and `Run.get` allow. A result with several values
-must hold in each. Where it is a mean over replicas, it comes with its standard error, for a tolerance in SE.
+of runs (`OF_RUNS`) compares them with each other and gives one number for all. `quantity` is a probe or a scalar of
+the trace (`train/loss`), `layers` and `steps` are what `runs.select_layers` and `Run.get` allow. A result with several
+values must hold in each. Where it is a mean over replicas, it comes with its standard error, for a tolerance in SE.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What theory predicts for a run. Each function here is a name that claims.yaml can use, with these parameters.
 
-A prediction sees the configuration, never what was measured: so a claim cannot compare a number with itself, and another
-width or depth changes the prediction with it. The formulas, and where they stand, are in `backscope.theory`.
+A prediction sees the configuration, never what was measured: so a claim cannot compare a number with itself, and
+another width or depth changes the prediction with it. The formulas, and their sources, are in `backscope.theory`.
 """
 
 from functools import cache
@@ -212,7 +212,7 @@ def jacobian_relative_variance(config: Config) -> float:
 
 @PREDICTIONS
 def gradient_correlation(config: Config, start: float = 0.0) -> float:
-    """Correlation of the gradients of two inputs of correlation `start`: He-ReLU's ∏(1 − θ/π), or with batch norm 2^(−L)."""
+    """Correlation of the gradients at inputs of correlation `start`: ∏(1 − θ/π) for He-ReLU, 2^(−L) with batch norm."""
     if config.normalization.name == "batch_norm":
         return float(shattering.batch_norm_gradient_correlation(config.model.depth)[-1])
     return float(shattering.relu_gradient_correlation(start, config.model.depth)[-1])

@@ -1,0 +1,364 @@
+"""The figures of the lab book. Each function here is a kind that claims.yaml can ask for, with these parameters.
+
+What is measured is drawn with its spread over replicas (median and quartiles), what theory predicts is dashed, and
+computed between the swept values, too. `color` and `panels` name a swept choice; `where` chooses runs as in a claim.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
+
+from backscope.analysis.drawing import OKABE_ITO, SEQUENTIAL, canvas, finish, layer_axis, line, panels, render, sequence
+from backscope.analysis.frames import ordered, short, spread
+from backscope.config import Config
+from backscope.config.schema import Choice
+from backscope.lab.matching import matching
+from backscope.lab.measures import OF_RUN, Measured, log_squares, number
+from backscope.lab.predictions import PREDICTIONS, predict_one
+from backscope.lab.registry import Call, Registry
+from backscope.lab.runs import Array, Layers, Missing, Run, Steps, select_layers
+from backscope.probes import PROBES
+
+FIGURES = Registry("figure")
+KINDS = ("png", "svg")
+POINTS = 200
+SYMBOLS = {
+    "init.sigma_w2": "σw²", "init.sigma_b2": "σb²", "model.depth": "hidden layers L", "model.width": "width n",
+    "optimizer.lr": "learning rate", "training.batch_size": "batch size B",
+}  # fmt: skip
+THEORY: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 0.9, "zorder": 4}
+OUTLINE = [Stroke(linewidth=3.2, foreground="black"), Normal()]
+
+
+def symbol(key: str) -> str:
+    """How a choice is written on an axis.
+
+    >>> symbol("init.sigma_w2"), symbol("activation.name")
+    ('σw²', 'activation')
+    """
+    return SYMBOLS.get(key, short(key))
+
+
+def title_of(quantity: str) -> str:
+    """How a quantity is written on an axis."""
+    return PROBES[quantity].title if quantity in PROBES else quantity.replace("/", " ").replace("_", " ")
+
+
+def parse(nodes: Mapping[str, Any]) -> dict[str, Call]:
+    """The figures that a claims.yaml asks for.
+
+    Raises LabError for a kind or a parameter that does not exist.
+    """
+    return {name: FIGURES.call(node) for name, node in nodes.items()}
+
+
+def draw(calls: Mapping[str, Call], runs: Sequence[Run]) -> dict[str, bytes]:
+    """Every figure as PNG and SVG, by file name; without those for which runs are missing."""
+    files: dict[str, bytes] = {}
+    for name, call in calls.items():
+        try:
+            figure = call(runs)
+        except Missing as missing:
+            print(f"figure {name}: not drawn: {missing}")
+            continue
+        files |= {f"{name}.{kind}": render(figure, kind) for kind in KINDS}
+    return files
+
+
+def chosen(runs: Sequence[Run], where: Mapping[str, Any] | None) -> list[Run]:
+    """The runs that a figure is about.
+
+    Raises Missing if there are none.
+    """
+    found = matching(runs, where or {}) if runs else []
+    if not found:
+        raise Missing("missing runs")
+    return found
+
+
+def levels(runs: Sequence[Run], key: str | None) -> list[Any]:
+    """The values of a swept choice; [None] without one."""
+    return ordered(run.choices.get(key) for run in runs) if key else [None]
+
+
+def has(run: Run, key: str | None, level: Any) -> bool:
+    """Whether a run is on this level of a swept choice."""
+    return key is None or run.choices.get(key) == level
+
+
+def changed(config: Config, key: str, value: Any) -> Config:
+    """The configuration with another value of one key."""
+    head, _, name = key.partition(".")
+    if not name:
+        return replace(config, **{head: value})
+    node: Any = getattr(config, head)
+    group: Any = Choice({**node, name: value}) if isinstance(node, dict) else replace(node, **{name: value})
+    return replace(config, **{head: group})
+
+
+def between(config: Config, key: str, values: Sequence[Any], node: Any, log: bool) -> tuple[Array, Array]:
+    """A prediction at many values of a swept number, from the smallest to the largest of those that were run."""
+    spaced = np.geomspace if log else np.linspace
+    x = spaced(min(values), max(values), POINTS)
+    if all(isinstance(value, int) for value in values):
+        x = np.unique(x.round().astype(int))
+    return x, np.array([_predicted(changed(config, key, each.item()), node) for each in x])
+
+
+def _predicted(config: Config, node: Any) -> float:
+    """A prediction; NaN, a gap in the line, where theory has none."""
+    try:
+        return predict_one(config, node)
+    except ValueError:
+        return np.nan
+
+
+@FIGURES
+def profile(
+    runs: Sequence[Run], quantity: str, layers: Layers = "hidden", steps: Steps = "first", color: str | None = None,
+    panels: str | None = None, where: Any = None, moments: list[int] | None = None, rate: Any = None,
+    towards: str = "input", theory: Any = None, title: str = "",
+) -> Figure:  # fmt: skip
+    """A quantity by layer, layer 1 at the left: at several `moments` (steps), or at `steps` in the colours of `color`.
+
+    Theory, dashed: `theory`, a prediction of each of these layers, or `rate`, a prediction of the factor by which a
+    layer multiplies the mean square, drawn through the measurement where the way (`towards` input or output) begins.
+    """
+    found = chosen(runs, where)
+    columns, colors = levels(found, panels), sequence(moments or levels(found, color))
+    handles = entries("step" if moments else color, colors, rate or theory)
+    with grid(columns, title, len(handles)) as (figure, (row,)):
+        for axes, column in zip(row, columns, strict=True):
+            for run in (run for run in found if has(run, panels, column)):
+                for moment in moments or (steps,):
+                    shade = colors[moment if moments else run.choices.get(color) if color else None]
+                    values = run.get(quantity, layers, moment)
+                    middle = spread(values.values.mean(axis=0), 0)
+                    line(axes, values.layers, *middle, color=shade, marker="o" if len(values.layers) <= 40 else "")
+                    if rate or theory:
+                        y = _theory(run, middle[1], rate, towards, theory)
+                        line(axes, values.layers, y, y, y, **THEORY)
+            layer_axis(axes, np.array(select_layers(layers, max(run.config.model.depth for run in found))))
+            axes.set(xlabel="layer (1 = nearest the input)", title=heading(panels, column))
+        _finish(row, title_of(quantity), quantity in PROBES and not PROBES[quantity].logarithmic)
+        legend(figure, columns, handles)
+    return figure
+
+
+def _theory(run: Run, measured: Array, rate: Any, towards: str, theory: Any) -> Array:
+    if theory:
+        return np.broadcast_to(np.asarray(PREDICTIONS.call(theory)(run.config), dtype=float), measured.shape)
+    away, factor = np.arange(len(measured)), np.sqrt(predict_one(run.config, rate))
+    return measured[-1] * factor ** away[::-1] if towards == "input" else measured[0] * factor**away
+
+
+@FIGURES
+def curves(
+    runs: Sequence[Run], quantity: str, color: str | None = None, panels: str | None = None, where: Any = None,
+    theory: Any = None, logarithmic: bool = False, layers: Layers = "all", title: str = "",
+) -> Figure:  # fmt: skip
+    """A quantity over the steps (the mean over `layers`), with a prediction as a dashed line across."""
+    found = chosen(runs, where)
+    columns, colors = levels(found, panels), sequence(levels(found, color))
+    handles = entries(color, colors, theory)
+    with grid(columns, title, len(handles)) as (figure, (row,)):
+        for axes, column in zip(row, columns, strict=True):
+            for run in (run for run in found if has(run, panels, column)):
+                values = run.get(quantity, layers)
+                shade = colors[run.choices.get(color) if color else None]
+                middle = spread(values.values.mean(axis=2), 1)
+                if logarithmic:
+                    line(axes, values.steps, *middle, color=shade)
+                else:
+                    axes.plot(values.steps, middle[1], color=shade)
+                    axes.fill_between(values.steps, middle[0], middle[2], color=shade, alpha=0.2, linewidth=0)
+                if theory:
+                    axes.axhline(predict_one(run.config, theory), **THEORY)
+            axes.set(xlabel="step", title=heading(panels, column))
+        _finish(row, title_of(quantity), not logarithmic)
+        legend(figure, columns, handles)
+    return figure
+
+
+@FIGURES
+def against(
+    runs: Sequence[Run], key: str, of: Any, label: str = "", color: str | None = None, panels: str | None = None,
+    where: Any = None, predict: Any = None, log_x: bool = False, log_y: bool = False, mark: Any = None,
+    mark_label: str = "", level: float | None = None, title: str = "",
+) -> Figure:  # fmt: skip
+    """A measure against a swept number (`key`), with error bars where it is a mean over replicas, and theory's line.
+
+    `mark` is a prediction of a value of `key`, drawn as a dotted vertical line; `level` a horizontal one.
+    """
+    found = chosen(runs, where)
+    columns, colors = levels(found, panels), sequence(levels(found, color))
+    handles = entries(color, colors, predict, mark_label)
+    with grid(columns, title, len(handles)) as (figure, (row,)):
+        for axes, column in zip(row, columns, strict=True):
+            for shade_level, shade in colors.items():
+                group = [run for run in found if has(run, panels, column) and has(run, color, shade_level)]
+                if group:
+                    _points(axes, group, key, of, shade, predict, log_x)
+                    if mark:
+                        axes.axvline(predict_one(group[0].config, mark), color=shade, linestyle=":", linewidth=1.0)
+            if level is not None:
+                axes.axhline(level, color="#888888", linewidth=0.7)
+            axes.set(xlabel=symbol(key), title=heading(panels, column))
+            axes.set_xscale("log" if log_x else "linear")
+            axes.set_yscale("log" if log_y else "linear")
+        row[0].set_ylabel(label or next(iter(of)).replace("_", " "))
+        legend(figure, columns, handles)
+    return figure
+
+
+def _points(axes: Axes, group: list[Run], key: str, of: Any, shade: Any, predict: Any, log: bool) -> None:
+    group = sorted(group, key=lambda run: run.choices[key])
+    x, measured = [run.choices[key] for run in group], [OF_RUN.call(of)(run) for run in group]
+    pairs = [(m.value, m.standard_error) if isinstance(m, Measured) else (m, np.nan) for m in measured]
+    y, error = np.array(pairs, dtype=float).T
+    axes.errorbar(
+        x,
+        y,
+        np.nan_to_num(error),
+        color=shade,
+        marker="o",
+        linestyle="none" if predict else "-",
+        capsize=1.5,
+        markersize=3.5,
+    )
+    if predict:
+        axes.plot(*between(group[0].config, key, x, predict, log), **THEORY)
+
+
+@FIGURES
+def histogram(
+    runs: Sequence[Run], quantity: str, layers: list[int], towards: str = "output", steps: Steps = "first",
+    label: str = "", panels: str | None = None, where: Any = None, mean: Any = None, variance: Any = None,
+    title: str = "",
+) -> Figure:  # fmt: skip
+    """The distribution over replicas of log(x²/x₀²) on the way over `layers`, with theory's normal law."""
+    found = chosen(runs, where)
+    columns, handles = levels(found, panels), entries(None, {}, theory=mean)
+    with grid(columns, title, len(handles)) as (figure, (row,)):
+        for axes, column in zip(row, columns, strict=True):
+            for run in (run for run in found if has(run, panels, column)):
+                axes.hist(log_squares(run, quantity, layers, towards, steps), bins=40, density=True, color=OKABE_ITO[5])
+                center, deviation = predict_one(run.config, mean), np.sqrt(predict_one(run.config, variance))
+                z = np.linspace(-4, 4, POINTS)
+                axes.plot(center + deviation * z, np.exp(-(z**2) / 2) / deviation / np.sqrt(2 * np.pi), **THEORY)
+            axes.set(xlabel=label, title=heading(panels, column))
+        row[0].set_ylabel("density")
+        legend(figure, columns, handles)
+    return figure
+
+
+@FIGURES
+def heatmap(
+    runs: Sequence[Run], x: str, y: str, of: Any, label: str = "", where: Any = None, log_x: bool = False,
+    log_y: bool = False, curve: Any = None, curve_label: str = "theory", mark: Any = None, mark_label: str = "",
+    limits: list[float] | None = None, title: str = "",
+) -> Figure:  # fmt: skip
+    """A measure over two swept numbers, each cell where its values are.
+
+    `curve` is a prediction of y at each x, dashed; `mark` a prediction of a value of x, a dotted vertical line.
+    """
+    found = chosen(runs, where)
+    columns, rows = levels(found, x), levels(found, y)
+    cells = np.full((len(rows), len(columns)), np.nan)
+    for run in found:
+        cells[rows.index(run.choices[y]), columns.index(run.choices[x])] = number(run, of)
+    with canvas(4.4, 3.3) as (figure, ((axes,),)):
+        low, high = limits or (None, None)
+        edges_x, edges_y = edges(columns, log_x), edges(rows, log_y)
+        mesh = axes.pcolormesh(edges_x, edges_y, cells, cmap=SEQUENTIAL, vmin=low, vmax=high, rasterized=True,
+                               edgecolors="white", linewidth=0.3)  # fmt: skip
+        figure.colorbar(mesh, ax=axes, label=label or next(iter(of)), pad=0.02)
+        lines = []
+        if curve:
+            at = between(found[0].config, x, columns, curve, log_x)
+            lines += axes.plot(*at, "w--", linewidth=1.8, path_effects=OUTLINE, label=curve_label)
+        if mark:
+            lines += [axes.axvline(predict_one(found[0].config, mark), color="white", linestyle=":", linewidth=1.8,
+                                   path_effects=OUTLINE, label=mark_label)]  # fmt: skip
+        axes.set_xscale("log" if log_x else "linear")
+        axes.set_yscale("log" if log_y else "linear")
+        axes.set(xlabel=symbol(x), ylabel=symbol(y), xlim=edges_x[[0, -1]], ylim=edges_y[[0, -1]])
+        for axis, values in ((axes.xaxis, columns), (axes.yaxis, rows)):
+            axis.set_ticks(values, [f"{value:g}" for value in values])
+            axis.set_ticks([], minor=True)
+        axes.grid(False)
+        if lines:
+            figure.legend(handles=lines, loc="outside upper right", ncols=2, handlelength=3)
+        if title:
+            axes.set_title(title)
+    return figure
+
+
+def edges(values: Sequence[float], log: bool) -> Array:
+    """Borders of the cells around values, halfway between neighbours.
+
+    >>> edges([1, 2, 4], log=False)
+    array([0.5, 1.5, 3. , 5. ])
+    """
+    at = np.log(values) if log else np.asarray(values, dtype=float)
+    middle = (at[1:] + at[:-1]) / 2
+    ends = (
+        [at[0] - (middle[0] - at[0]), *middle, at[-1] + (at[-1] - middle[-1])]
+        if len(at) > 1
+        else [at[0] - 0.5, at[0] + 0.5]
+    )
+    return np.exp(ends) if log else np.array(ends)
+
+
+@contextmanager
+def grid(columns: Sequence[Any], title: str, entries: int) -> Iterator[tuple[Figure, Array]]:
+    """A row of panels, or one larger picture, with room for so many entries of a legend."""
+    width, height = (2.0, 1.9) if len(columns) > 1 else (3.3, 2.3)
+    rows = -(-entries // per_row(len(columns)))
+    with panels(width, height, 1, len(columns), left=0.8, bottom=0.45 + 0.18 * rows, top=0.5 if title else 0.25) as (
+        figure,
+        axes,
+    ):
+        yield figure, axes
+        if title:
+            figure.suptitle(title, fontsize=8.5)
+
+
+def per_row(columns: int) -> int:
+    """Entries of a legend beside each other."""
+    return 3 if columns == 1 else 3 * columns - 2
+
+
+def heading(key: str | None, level: Any) -> str:
+    """The title of a panel."""
+    return "" if key is None else f"{symbol(key)} {level}"
+
+
+def _finish(row: Sequence[Axes], label: str, linear: bool) -> None:
+    if not linear:
+        finish(row)
+    row[0].set_ylabel(label)
+
+
+def legend(figure: Figure, columns: Sequence[Any], handles: Sequence[Line2D]) -> None:
+    """What colours and dashes mean, under the panels."""
+    if handles:
+        figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), per_row(len(columns))))
+
+
+def entries(key: str | None, colors: Mapping[Any, Any], theory: Any = None, mark: str = "") -> list[Line2D]:
+    """The entries of a legend: colours of a swept choice, theory, and a mark."""
+    name = symbol(key) if key else ""
+    handles = [
+        Line2D([], [], color=shade, marker="o", label=f"{name} {level}") for level, shade in colors.items() if key
+    ]
+    handles += [Line2D([], [], color="black", linestyle="--", linewidth=0.9, label="theory")] if theory else []
+    handles += [Line2D([], [], color="black", linestyle=":", linewidth=0.9, label=mark)] if mark else []
+    return handles

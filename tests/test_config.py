@@ -10,7 +10,9 @@ from omegaconf import OmegaConf, flag_override
 
 from backscope.app import measure
 from backscope.config import CONF, Composer, check, compose, quiet
+from backscope.config.composing import parse
 from backscope.config.schema import GROUPS, parameters
+from backscope.sweep import expand
 
 SMALL = ("model.depth=2", "model.width=16", "training.steps=2", "tracking=none")
 OPTIONS = [
@@ -19,6 +21,12 @@ OPTIONS = [
     for option in sorted(group.glob("*.yaml"))
     if group.is_dir() and group.name not in ("hydra", "experiment")
 ]
+
+
+@pytest.fixture
+def loader():
+    with quiet():
+        yield ConfigLoaderImpl(create_config_search_path(str(CONF)))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -31,8 +39,14 @@ def test_every_option_trains_two_steps(group, option):
 
 
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
-def test_every_experiment_composes(experiment):
-    assert compose(f"experiment={experiment}").tracking.experiment == experiment
+def test_every_run_of_every_experiment_is_allowed(loader, experiment):
+    master = loader.load_configuration("config", [f"experiment={experiment}"], RunMode.MULTIRUN)
+    swept = [f"{key}={values}" for key, values in (master.hydra.sweeper.params or {}).items()]
+    composer = Composer(loader, master)
+    _, jobs = expand([parse(each) for each in (*swept, f"experiment={experiment}")])
+    configs = [check(composer(job)) for job, _ in jobs]
+    assert {config.tracking.experiment for config in configs} == {experiment}
+    assert len({config.hash() for config in configs}) == len(configs)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -75,13 +89,7 @@ JOBS = [
 ]
 
 
-def test_jobs_are_composed_as_by_hydra():
-    with quiet():
-        compare_with_hydra()
-
-
-def compare_with_hydra():
-    loader = ConfigLoaderImpl(create_config_search_path(str(CONF)))
+def test_jobs_are_composed_as_by_hydra(loader):
     master = loader.load_configuration("config", [], RunMode.MULTIRUN)
     composer = Composer(loader, master)
     for job in JOBS + JOBS:  # the second time from what the first left behind

@@ -50,7 +50,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far from a prediction a measured number may be: `3 %` of it, `3 SE` standard errors, or so much."""
+    """How far from a prediction a number may be: `3 %` of it, `3 SE` standard errors, a `factor 2`, or so much."""
 
     amount: float
     unit: str
@@ -59,24 +59,34 @@ class Tolerance:
     def parse(cls, given: object) -> "Tolerance":
         """The tolerance that a YAML value states.
 
-        >>> Tolerance.parse("3 %").width(2.0, 0.1), Tolerance.parse("3 SE").width(2.0, 0.5)
-        (0.06, 1.5)
+        >>> Tolerance.parse("50 %").excess(3.0, 2.0), Tolerance.parse("factor 2").excess(4.0, 1.0)
+        (1.0, 2.0)
         """
-        match = re.fullmatch(rf"({NUMBER})\s*(%|SE|)", str(given).strip())
-        if match is None or float(match[1]) < 0:
-            raise LabError(f"tolerance {given!r}: allowed are '3 %', '3 SE' and a number")
-        return cls(float(match[1]), match[2])
+        text = str(given).strip()
+        if match := re.fullmatch(rf"factor ({NUMBER})", text):
+            if float(match[1]) > 1:
+                return cls(float(match[1]), "factor")
+        elif (match := re.fullmatch(rf"({NUMBER})\s*(%|SE|)", text)) and float(match[1]) >= 0:
+            return cls(float(match[1]), match[2])
+        raise LabError(f"tolerance {given!r}: allowed are '3 %', '3 SE', 'factor 2' and a number")
 
-    def width(self, predicted: float, standard_error: float | None) -> float:
-        """Half the width of the band around a prediction.
+    def excess(self, measured: float, predicted: float, standard_error: float | None = None) -> float:
+        """The distance in units of what is tolerated: at most 1 if the claim holds, infinite for what is no number.
 
         Raises LabError where standard errors are asked for and the measure has none.
         """
-        if self.unit == "SE":
-            if standard_error is None:
-                raise LabError(f"tolerance {self}: the measure has no standard error")
-            return self.amount * standard_error
-        return self.amount * abs(predicted) / 100 if self.unit == "%" else self.amount
+        if self.unit == "SE" and standard_error is None:
+            raise LabError(f"tolerance {self}: the measure has no standard error")
+        if self.unit == "factor":
+            ratio = measured / predicted if predicted else math.nan
+            return abs(math.log(ratio)) / math.log(self.amount) if ratio > 0 else math.inf
+        off, unit = abs(measured - predicted), {"%": abs(predicted) / 100, "SE": standard_error}.get(self.unit, 1.0)
+        width = self.amount * (unit or 0.0)
+        if math.isnan(off) or math.isnan(width):
+            return math.inf
+        return off / width if width else math.inf if off else 0.0
 
     def __str__(self) -> str:
+        if self.unit == "factor":
+            return f"factor {self.amount:g}"
         return f"± {self.amount:g}{f' {self.unit}' if self.unit else ''}" if self.amount else "exactly"

@@ -3,7 +3,6 @@
 A claim never holds for want of evidence: missing runs, an unmeasured quantity and a NaN all count against it.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,11 +177,8 @@ def _compare(claim: Claim, runs: list[Run]) -> list[Comparison]:
     compared = []
     for i, value in enumerate(values.tolist()):
         expected = float(predicted[i % len(predicted)])
-        width = claim.tolerance.width(expected, None if errors is None else float(errors[i]))
-        off = abs(value - expected)
-        holds = off <= width  # false for NaN
-        excess = math.inf if math.isnan(off) else off / width if width else math.inf * off if off else 0.0
-        compared.append(Comparison(value, expected, holds, excess, name))
+        excess = claim.tolerance.excess(value, expected, None if errors is None else float(errors[i]))
+        compared.append(Comparison(value, expected, excess <= 1, excess, name))
     return compared
 
 

@@ -340,3 +340,14 @@ def predict_one(config: Config, node: Any) -> float:
     if value.size != 1:
         raise LabError(f"predict {node}: gives {value.size} numbers where one is needed")
     return float(value.item())
+
+
+@PREDICTIONS
+def jacobian_relative_variance_from_inputs(config: Config) -> float:
+    """That relative variance with each layer's own q, on the way of a signal of variance 1 to q*: the layers' terms add up."""
+    f, kind = activation(config), "orthogonal" if config.init.name == "orthogonal" else "gaussian"
+    q, total = sigma_w2_of(config) + sigma_b2_of(config), 0.0
+    for _ in range(config.model.depth):
+        total += jacobian.relative_variance(f, q, 1, kind)  # type: ignore[arg-type]
+        q = mean_field.variance_map(f, q, sigma_w2_of(config), sigma_b2_of(config))
+    return total

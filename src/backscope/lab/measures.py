@@ -418,3 +418,9 @@ def slope_of_best(runs: Sequence[Run], of: Any, tuned: str, key: str) -> float:
 def slope_between(runs: Sequence[Run], of: Any, along: Any) -> float:
     """Log-log slope of one measure of each run against another."""
     return fit(np.log(numbers(runs, along)), np.log(numbers(runs, of)))[0]
+
+
+@OF_RUNS
+def best(runs: Sequence[Run], of: Any) -> float:
+    """The smallest of a measure over the runs: with the best tuning of what was swept."""
+    return float(numbers(runs, of).min())

@@ -229,7 +229,7 @@ def thin(steps: np.ndarray, count: int) -> np.ndarray:
     """Indices of at most `count` of the sorted steps, log-spaced, with the first and the last.
 
     >>> [int(i) for i in thin(np.arange(201), 8)]
-    [0, 1, 4, 9, 20, 44, 94, 200]
+    [0, 2, 4, 9, 20, 44, 94, 200]
     """
     if len(steps) == 0:
         return np.empty(0, dtype=int)

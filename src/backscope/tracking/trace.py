@@ -1,7 +1,8 @@
 """The trace: every measurement of a run as one tidy Parquet table, a number a row.
 
 Columns: quantity, step (after how many updates), replica, layer (1 = nearest the input; 0 = the whole network),
-value; quantity theory/… is what theory predicts for the initialization. What was not measured, or is not defined for a layer, has no row.
+value; quantity theory/… is what theory predicts for the initialization. What was not measured, or is not defined for
+a layer, has no row.
 """
 
 import io
@@ -33,7 +34,7 @@ def to_parquet(record: "Record") -> bytes:
     rows |= {name: _rows(steps, values[..., None], 0) for name, (steps, values) in record.scalars.items()}
     rows |= {f"theory/{name}": _rows(np.zeros(1), values[None, None], 1) for name, values in record.theory.items()}
     step, replica, layer, value = (np.concatenate(column) for column in zip(*rows.values(), strict=True))
-    code = np.repeat(np.arange(len(rows), dtype=np.int8), [len(each.value) for each in rows.values()])
+    code = np.repeat(np.arange(len(rows), dtype=np.int16), [len(each.value) for each in rows.values()])
     quantity = pa.DictionaryArray.from_arrays(code, list(rows))
     table = pa.table({"quantity": quantity, "step": step, "replica": replica, "layer": layer, "value": value})
     buffer = io.BytesIO()

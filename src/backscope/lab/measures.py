@@ -424,3 +424,9 @@ def slope_between(runs: Sequence[Run], of: Any, along: Any) -> float:
 def best(runs: Sequence[Run], of: Any) -> float:
     """The smallest of a measure over the runs: with the best tuning of what was swept."""
     return float(numbers(runs, of).min())
+
+
+@OF_RUN
+def weight_gain(run: Run, layers: Layers = "hidden", steps: Steps = "first") -> Measured:
+    """‖W‖/√n of square layers: by how much the weights are larger than those of variance 1/n."""
+    return over_replicas(run.get("weight_norm", layers, steps).values.mean(axis=(0, 2)) / math.sqrt(run.config.model.width))

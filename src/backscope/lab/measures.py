@@ -430,3 +430,22 @@ def best(runs: Sequence[Run], of: Any) -> float:
 def weight_gain(run: Run, layers: Layers = "hidden", steps: Steps = "first") -> Measured:
     """‖W‖/√n of square layers: by how much the weights are larger than those of variance 1/n."""
     return over_replicas(run.get("weight_norm", layers, steps).values.mean(axis=(0, 2)) / math.sqrt(run.config.model.width))
+
+
+@OF_RUN
+def least_difference_error(run: Run) -> float:
+    """The error of central differences at their best step size."""
+    return min(difference_errors(run).values())
+
+
+@OF_RUN
+def variance_profile(run: Run, quantity: str, layers: Layers = "hidden", steps: Steps = "first") -> Array:
+    """Layer by layer the mean square over replicas."""
+    return mean_squares(run, quantity, layers, steps)
+
+
+@OF_RUN
+def fall(run: Run, quantity: str) -> float:
+    """The mean over the second half of training relative to the start, of the worst replica."""
+    late, first = (run.get(quantity, steps=steps).values.mean(axis=(0, 2)) for steps in ("second half", "first"))
+    return float((late / first).max())

@@ -4,22 +4,33 @@ What is measured is drawn with its spread over replicas (median and quartiles), 
 computed between the swept values, too. `color` and `panels` name a swept choice; `where` chooses runs as in a claim.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from backscope.analysis.drawing import OKABE_ITO, SEQUENTIAL, canvas, finish, layer_axis, line, panels, render, sequence
-from backscope.analysis.frames import ordered, short, spread
-from backscope.config import Config
-from backscope.config.schema import Choice
-from backscope.lab.matching import matching
+from backscope.analysis.drawing import OKABE_ITO, SEQUENTIAL, canvas, finish, layer_axis, line, render, sequence
+from backscope.analysis.frames import spread
+from backscope.lab.layout import (
+    POINTS,
+    THEORY,
+    TICKS,
+    between,
+    chosen,
+    edges,
+    entries,
+    grid,
+    has,
+    heading,
+    label_values,
+    legend,
+    levels,
+    symbol,
+    title_of,
+)
 from backscope.lab.measures import OF_RUN, Measured, log_squares, number
 from backscope.lab.predictions import PREDICTIONS, predict_one
 from backscope.lab.registry import Call, Registry
@@ -28,27 +39,7 @@ from backscope.probes import PROBES
 
 FIGURES = Registry("figure")
 KINDS = ("png", "svg")
-POINTS = 200
-SYMBOLS = {
-    "init.sigma_w2": "σw²", "init.sigma_b2": "σb²", "model.depth": "hidden layers L", "model.width": "width n",
-    "optimizer.lr": "learning rate", "training.batch_size": "batch size B",
-}  # fmt: skip
-THEORY: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 0.9, "zorder": 4}
 OUTLINE = [Stroke(linewidth=3.2, foreground="black"), Normal()]
-
-
-def symbol(key: str) -> str:
-    """How a choice is written on an axis.
-
-    >>> symbol("init.sigma_w2"), symbol("activation.name")
-    ('σw²', 'activation')
-    """
-    return SYMBOLS.get(key, short(key))
-
-
-def title_of(quantity: str) -> str:
-    """How a quantity is written on an axis."""
-    return PROBES[quantity].title if quantity in PROBES else quantity.replace("/", " ").replace("_", " ")
 
 
 def parse(nodes: Mapping[str, Any]) -> dict[str, Call]:
@@ -70,54 +61,6 @@ def draw(calls: Mapping[str, Call], runs: Sequence[Run]) -> dict[str, bytes]:
             continue
         files |= {f"{name}.{kind}": render(figure, kind) for kind in KINDS}
     return files
-
-
-def chosen(runs: Sequence[Run], where: Mapping[str, Any] | None) -> list[Run]:
-    """The runs that a figure is about.
-
-    Raises Missing if there are none.
-    """
-    found = matching(runs, where or {}) if runs else []
-    if not found:
-        raise Missing("missing runs")
-    return found
-
-
-def levels(runs: Sequence[Run], key: str | None) -> list[Any]:
-    """The values of a swept choice; [None] without one."""
-    return ordered(run.choices.get(key) for run in runs) if key else [None]
-
-
-def has(run: Run, key: str | None, level: Any) -> bool:
-    """Whether a run is on this level of a swept choice."""
-    return key is None or run.choices.get(key) == level
-
-
-def changed(config: Config, key: str, value: Any) -> Config:
-    """The configuration with another value of one key."""
-    head, _, name = key.partition(".")
-    if not name:
-        return replace(config, **{head: value})
-    node: Any = getattr(config, head)
-    group: Any = Choice({**node, name: value}) if isinstance(node, dict) else replace(node, **{name: value})
-    return replace(config, **{head: group})
-
-
-def between(config: Config, key: str, values: Sequence[Any], node: Any, log: bool) -> tuple[Array, Array]:
-    """A prediction at many values of a swept number, from the smallest to the largest of those that were run."""
-    spaced = np.geomspace if log else np.linspace
-    x = spaced(min(values), max(values), POINTS)
-    if all(isinstance(value, int) for value in values):
-        x = np.unique(x.round().astype(int))
-    return x, np.array([_predicted(changed(config, key, each.item()), node) for each in x])
-
-
-def _predicted(config: Config, node: Any) -> float:
-    """A prediction; NaN, a gap in the line, where theory has none."""
-    try:
-        return predict_one(config, node)
-    except ValueError:
-        return np.nan
 
 
 @FIGURES
@@ -213,6 +156,8 @@ def against(
             axes.set(xlabel=symbol(key), title=heading(panels, column))
             axes.set_xscale("log" if log_x else "linear")
             axes.set_yscale("log" if log_y else "linear")
+            if len(levels(found, key)) <= TICKS:
+                label_values(axes.xaxis, levels(found, key))
         row[0].set_ylabel(label or next(iter(of)).replace("_", " "))
         legend(figure, columns, handles)
     return figure
@@ -282,7 +227,7 @@ def heatmap(
         figure.colorbar(mesh, ax=axes, label=label or next(iter(of)), pad=0.02)
         lines = []
         if curve:
-            at = between(found[0].config, x, columns, curve, log_x)
+            at = between(found[0].config, x, edges_x[[0, -1]].tolist(), curve, log_x)
             lines += axes.plot(*at, "w--", linewidth=1.8, path_effects=OUTLINE, label=curve_label)
         if mark:
             lines += [axes.axvline(predict_one(found[0].config, mark), color="white", linestyle=":", linewidth=1.8,
@@ -290,9 +235,8 @@ def heatmap(
         axes.set_xscale("log" if log_x else "linear")
         axes.set_yscale("log" if log_y else "linear")
         axes.set(xlabel=symbol(x), ylabel=symbol(y), xlim=edges_x[[0, -1]], ylim=edges_y[[0, -1]])
-        for axis, values in ((axes.xaxis, columns), (axes.yaxis, rows)):
-            axis.set_ticks(values, [f"{value:g}" for value in values])
-            axis.set_ticks([], minor=True)
+        label_values(axes.xaxis, columns)
+        label_values(axes.yaxis, rows)
         axes.grid(False)
         if lines:
             figure.legend(handles=lines, loc="outside upper right", ncols=2, handlelength=3)
@@ -301,64 +245,7 @@ def heatmap(
     return figure
 
 
-def edges(values: Sequence[float], log: bool) -> Array:
-    """Borders of the cells around values, halfway between neighbours.
-
-    >>> edges([1, 2, 4], log=False)
-    array([0.5, 1.5, 3. , 5. ])
-    """
-    at = np.log(values) if log else np.asarray(values, dtype=float)
-    middle = (at[1:] + at[:-1]) / 2
-    ends = (
-        [at[0] - (middle[0] - at[0]), *middle, at[-1] + (at[-1] - middle[-1])]
-        if len(at) > 1
-        else [at[0] - 0.5, at[0] + 0.5]
-    )
-    return np.exp(ends) if log else np.array(ends)
-
-
-@contextmanager
-def grid(columns: Sequence[Any], title: str, entries: int) -> Iterator[tuple[Figure, Array]]:
-    """A row of panels, or one larger picture, with room for so many entries of a legend."""
-    width, height = (2.0, 1.9) if len(columns) > 1 else (3.3, 2.3)
-    rows = -(-entries // per_row(len(columns)))
-    with panels(width, height, 1, len(columns), left=0.8, bottom=0.45 + 0.18 * rows, top=0.5 if title else 0.25) as (
-        figure,
-        axes,
-    ):
-        yield figure, axes
-        if title:
-            figure.suptitle(title, fontsize=8.5)
-
-
-def per_row(columns: int) -> int:
-    """Entries of a legend beside each other."""
-    return 3 if columns == 1 else 3 * columns - 2
-
-
-def heading(key: str | None, level: Any) -> str:
-    """The title of a panel."""
-    return "" if key is None else f"{symbol(key)} {level}"
-
-
 def _finish(row: Sequence[Axes], label: str, linear: bool) -> None:
     if not linear:
         finish(row)
     row[0].set_ylabel(label)
-
-
-def legend(figure: Figure, columns: Sequence[Any], handles: Sequence[Line2D]) -> None:
-    """What colours and dashes mean, under the panels."""
-    if handles:
-        figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), per_row(len(columns))))
-
-
-def entries(key: str | None, colors: Mapping[Any, Any], theory: Any = None, mark: str = "") -> list[Line2D]:
-    """The entries of a legend: colours of a swept choice, theory, and a mark."""
-    name = symbol(key) if key else ""
-    handles = [
-        Line2D([], [], color=shade, marker="o", label=f"{name} {level}") for level, shade in colors.items() if key
-    ]
-    handles += [Line2D([], [], color="black", linestyle="--", linewidth=0.9, label="theory")] if theory else []
-    handles += [Line2D([], [], color="black", linestyle=":", linewidth=0.9, label=mark)] if mark else []
-    return handles

@@ -200,4 +200,4 @@ def test_two_zero_matrices_in_a_row_of_three_leave_no_way_for_the_input(trainer,
     assert (record.layers["grad_norm"][..., :2] == 0.0).all()
     outputs = trained.network.predict(trained.datasets[0].x_train[None])
     assert (outputs == outputs[:, :1]).all()
-    assert record.final("train/full_loss") >= label_entropy(trained)
+    assert record.final("train/full_loss") >= label_entropy(trained) - 1e-12

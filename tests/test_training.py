@@ -219,8 +219,7 @@ def test_every_quantity_is_measured_at_every_moment_and_updates_where_there_is_o
     assert record.scalars["train/loss"][0].tolist() == list(range(11))
     assert [record.scalars[f"test/{name}"][0][[0, -1]].tolist() for name in ("loss", "accuracy")] == [[0, 10]] * 2
     assert record.scalars["train/accuracy"][0].tolist() == record.scalars["train/full_loss"][0].tolist() == [10]
-    with pytest.raises(KeyError):
-        record.final("train/happiness")
+    assert np.isnan(record.final("never measured")).tolist() == [True, True]
 
 
 def test_step_t_is_the_state_after_t_updates(run):
@@ -274,9 +273,9 @@ def test_scores_are_those_of_evaluation_on_the_whole_set(trainer, overrides, nam
 
 def test_time_is_accounted_for(run):
     seconds = run(SMALL).seconds
-    assert set(seconds) == {"total", "training", "probes", "evaluation"}
+    assert {"training", "probes", "evaluation"} < set(seconds)
     assert all(value > 0 for value in seconds.values())
-    assert seconds["total"] == pytest.approx(seconds["training"] + seconds["probes"] + seconds["evaluation"])
+    assert seconds.pop("total") == pytest.approx(sum(seconds.values()))
 
 
 def test_lsuv_starts_with_unit_variance_in_thirty_layers_of_digits(run):
@@ -313,11 +312,11 @@ def test_a_diverged_replica_is_nan_from_that_step_on_and_the_others_go_on(run, n
         assert_same(record, run(overrides, seed=2 + r), r, 0)
 
 
-@pytest.mark.parametrize(("size", "first"), [(1e200, 1), (np.inf, 0)])
-def test_a_run_ends_when_all_replicas_have_diverged(run, size, first):
-    record = run(f"{SMALL} activation=relu init=he", change=exploding(0, size))
+@pytest.mark.parametrize(("overrides", "size", "first"), [("optimizer.lr=1e6", 1, 1), ("", np.inf, 0)])
+def test_a_run_ends_when_all_replicas_have_diverged(run, overrides, size, first):
+    record = run(f"{SMALL} activation=relu init=he training.steps=50 {overrides}", change=exploding(0, size))
     (step,) = record.diverged_at
-    assert first <= step <= 3
+    assert first <= step <= first + 10
     steps, losses = record.scalars["train/loss"]
     assert steps[-1] == step and np.isnan(losses[-1]) and np.isfinite(losses[:-1]).all()
     assert (record.steps < step).all()

@@ -68,7 +68,7 @@ def verdict_grid(runs: pd.DataFrame) -> Figure:
         table(runs[runs[place.style] == level] if place.style else runs, [row], columns, "verdict") for level in levels
     ]
     height, width = tables[0].shape
-    with panels(0.62 * width, 0.24 * height + 0.1, len(levels), 1, left=1.0, bottom=0.6) as (figure, grid):
+    with panels(0.62 * width, 0.24 * height + 0.1, len(levels), 1, left=1.0, bottom=0.6, top=0.15) as (figure, grid):
         for axes, cells, level in zip(grid[:, 0], tables, levels, strict=True):
             _verdicts(axes, cells)
             axes.set_ylabel(f"{short(row)} ({short(place.style)} {level})" if place.style else short(row))

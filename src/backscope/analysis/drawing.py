@@ -84,6 +84,9 @@ def render(figure: Figure, kind: str = "png") -> bytes:
     """The figure as a file's content, `png` or `svg`; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not anew for each file
         figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return buffer.getvalue()
 

@@ -19,40 +19,25 @@ GUIDE = 1e-3  # a healthy update moves a layer's weights by about a thousandth
 
 
 def profile(
-    trace: pd.DataFrame,
-    quantity: str = "grad_norm",
-    steps: Sequence[int] | None = None,
-    theory: np.ndarray | None = None,
-    title: str = "",
+    trace: pd.DataFrame, quantity: str = "grad_norm", steps: Sequence[int] | None = None, title: str = ""
 ) -> Figure:
-    """A quantity by layer at several steps (nearest measured; four by default), with theory's (L,) values dashed."""
+    """A quantity by layer at several steps (the nearest measured; four by default); theory's prediction is dashed."""
     measured = cube(trace, quantity)
     asked = steps if steps is not None else _few(measured.steps)
     moments = list(dict.fromkeys(int(measured.at(step).steps[0]) for step in asked))
-    with canvas(4.2, 2.8) as (figure, ((axes,),)):
+    predicted = trace[trace["quantity"] == f"theory/{quantity}"].sort_values("layer")
+    with canvas(5.0, 2.8) as (figure, ((axes,),)):
         for step, color in sequence(moments).items():
             middle = spread(measured.at(step).values[0], 0)
             line(axes, measured.layers, *middle, color=color, marker="o", label=f"step {step}")
-        if theory is not None:
-            line(
-                axes,
-                np.arange(1, len(theory) + 1),
-                theory,
-                theory,
-                theory,
-                color="black",
-                linestyle="--",
-                label="theory",
-            )
+        if len(predicted):
+            layers, values = predicted["layer"].to_numpy(), predicted["value"].to_numpy()
+            line(axes, layers, values, values, values, color="black", linestyle="--", label="theory, step 0")
         if PROBES[quantity].logarithmic:
             finish([axes])
         layer_axis(axes, measured.layers)
-        axes.set(
-            xlabel="layer (1 = nearest the input)",
-            ylabel=PROBES[quantity].title,
-            title=_title(title, measured),
-        )
-        axes.legend(loc="best")
+        axes.set(xlabel="layer (1 = nearest the input)", ylabel=PROBES[quantity].title, title=_title(title, measured))
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -117,16 +102,7 @@ def distinct_neurons(trace: pd.DataFrame, width: int, title: str = "") -> Figure
             axes.fill_between(measured.layers[hidden], low, high, color=color, alpha=0.2, linewidth=0)
         for level, text in ((1, "1: symmetric"), (width, f"width {width}")):
             axes.axhline(level, color="#888888", linestyle="--", linewidth=0.8, zorder=1)
-            axes.annotate(
-                text,
-                (1, level),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(-2, 4),
-                textcoords="offset points",
-                ha="right",
-                fontsize=7,
-                color="#555555",
-            )
+            axes.text(1.01, level, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color="#555555")
         axes.set_yscale("log", base=2)
         axes.set_ylim(0.8, width * 1.6)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

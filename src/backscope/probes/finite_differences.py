@@ -25,8 +25,8 @@ def errors(network: Network) -> dict[str, Array]:
     twin, x, y = copy(network), network.x1[..., :-1], network.y
     twin.forward(x, y)
     twin.backward()
-    direction: Array = np.random.default_rng(0).standard_normal(network.theta.shape[1])
-    direction = direction / np.sqrt(np.vecdot(direction, direction))
+    drawn = np.random.default_rng(0).standard_normal((1, network.theta.shape[1]))
+    direction = drawn[0] / np.sqrt(np.vecdot(drawn, drawn))
     exact = twin.gradient @ direction
     sides = {h: [_loss(twin, network.theta + sign * h * direction, x, y) for sign in (1, -1)] for h in STEPS}
     found = {f"finite_differences/error_h{h:.0e}": (plus - minus) / (2 * h) for h, (plus, minus) in sides.items()}

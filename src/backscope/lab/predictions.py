@@ -93,6 +93,12 @@ def q_star(config: Config) -> float:
 
 
 @PREDICTIONS
+def first_variance(config: Config) -> float:
+    """σw² + σb²: the variance of a pre-activation in the first layer, for inputs of variance 1."""
+    return sigma_w2_of(config) + sigma_b2_of(config)
+
+
+@PREDICTIONS
 def chi_1(config: Config, power: float = 1.0, layers: Layers | None = None) -> float:
     """χ₁ = σw² E[φ′²] at q*, by which a layer multiplies the mean square of δ; to a power, or over all `layers`."""
     exponent = power if layers is None else steps_between(config, layers)

@@ -27,7 +27,6 @@ SQL = ("postgresql", "mysql", "mssql")
 ALLOWED = "sqlite:///path.db, postgresql://…, mysql://…, mssql://…, http://… or https://…"
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
-MACHINE_LEARNING = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens the table of runs
 
 
 class StoreError(Exception):
@@ -83,7 +82,7 @@ def prepare(uri: str, experiment: str, artifacts: str | None = None) -> str:
         found = store.get_experiment_by_name(experiment)
         if found is None:
             location = artifacts or _beside(uri, experiment)
-            return str(store.create_experiment(experiment, location, tags=MACHINE_LEARNING))
+            return str(store.create_experiment(experiment, location))
     if found.lifecycle_stage != "active":
         raise StoreError(
             f"tracking.experiment={experiment}: it was deleted; restore it with "

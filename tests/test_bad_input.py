@@ -72,6 +72,7 @@ BAD = {
     "model.width=16384 model.depth=999": "this machine's memory",
     # overrides that are none, code that is brought along
     "model.depth=[1,": "model.depth=[1,: not an override: allowed is key=value",
+    "--nope": "unrecognized arguments: --nope",
     "foo": "foo: not an override: allowed is key=value",
     "optimizer.lr=${nothing}": "optimizer.lr: Interpolation key 'nothing' not found",
     "+init._target_=os.system": "+init._target_=os.system: not allowed",

@@ -20,13 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with importing():
         from backscope.app import hydra_main
         from backscope.config import CONF, quiet
-        from backscope.config.errors import explain, refuse_targets
+        from backscope.config.errors import check_arguments, explain
         from backscope.tracking.store import StoreError
 
     try:
         if not CONF.is_dir():
             raise StoreError(f"{CONF} is missing: install backscope from its repository, with `pip install -e .`")
-        refuse_targets(sys.argv[1:])
+        check_arguments(sys.argv[1:])
         with quiet():
             hydra_main()
     except Exception as error:
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"backscope: {line}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0

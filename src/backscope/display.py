@@ -75,7 +75,7 @@ def show_run(record: "Record", verdict: "Verdict", run_id: str | None) -> None:
         with np.errstate(divide="ignore"):
             profiles = np.log10(np.nanmedian(record.layers["grad_norm"], axis=1))
         for step, profile in sorted({(record.steps[t], tuple(profiles[t])) for t in (0, len(record.steps) - 1)}):
-            ends = " … ".join(f"{profile[layer]:.1f}" for layer in (0, -1))
+            ends = " … ".join(f"{profile[layer]:.1f}".replace("inf", "∞") for layer in (0, -1))
             out.print(f"  step {step:>6}  {sparkline(profile)}  {ends}", highlight=False)
     final = {name: np.nanmedian(record.final(name)) for name in record.scalars if name.startswith("test/")}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in final.items())

@@ -18,7 +18,7 @@ def use_one_thread() -> None:
     """From now on, in this process and in those that it starts, whether or not NumPy is loaded already."""
     os.environ.update(ONE_THREAD)
     if "numpy" in sys.modules:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         threadpool_limits(1)
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -14,11 +15,17 @@ from backscope.config.schema import GROUPS, SECTIONS, Config, parameters
 from backscope.nn.domains import refusal
 
 
-def refuse_targets(overrides: Sequence[str]) -> None:
-    """Refuse overrides that bring code, before Hydra sees them (it would run a callback's `_target_`)."""
-    for override in overrides:
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse unknown flags, and overrides that bring code before Hydra sees them: it runs a callback's `_target_`."""
+    parser = get_args_parser()
+    parser.error = _bad_flag  # type: ignore[method-assign]
+    for override in parser.parse_args(arguments).overrides:
         if "_target_" in override:
             raise ConfigError(f"{override}: not allowed: a configuration chooses code by name, it never brings its own")
+
+
+def _bad_flag(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; `backscope --help` shows what can be chosen")
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str | None:

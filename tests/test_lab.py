@@ -138,6 +138,17 @@ def test_a_claim_cannot_compare_a_number_with_itself(config):
         claim(measure=of, predict=of, tolerance=0)
 
 
+def test_what_theory_predicted_is_no_measurement(config):
+    run = make(config, {"delta_rms": 2.0})
+    rows = [("theory/delta_rms", 0, 0, layer, 2.0) for layer in range(1, 6)]
+    trace = pd.concat([run.trace, pd.DataFrame(rows, columns=run.trace.columns)])
+    run = replace(run, trace=trace)
+    assert not holds([run], measure={"largest": {"quantity": "theory/delta_rms"}}, expect="== 2")
+    assert run.predicted("delta_rms", [2, 3]).tolist() == [2.0, 2.0]
+    with pytest.raises(Missing):
+        run.predicted("grad_norm", "all")
+
+
 def test_standard_errors(config):
     values = np.array([0.9, 1.0, 1.1])[None, :, None]
     run = make(config, {"test/loss": values})

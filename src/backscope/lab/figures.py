@@ -71,8 +71,9 @@ def profile(
 ) -> Figure:  # fmt: skip
     """A quantity by layer, layer 1 at the left: at several `moments` (steps), or at `steps` in the colours of `color`.
 
-    Theory, dashed: `theory`, a prediction of each of these layers, or `rate`, a prediction of the factor by which a
-    layer multiplies the mean square, drawn through the measurement where the way (`towards` input or output) begins.
+    Theory, dashed: `theory: true` is what was predicted for each run's initialization, `theory` may name a prediction
+    of each of these layers, or `rate` one of the factor by which a layer multiplies the mean square, drawn through the
+    measurement where the way (`towards` input or output) begins.
     """
     found = chosen(runs, where)
     columns, colors = levels(found, panels), sequence(moments or levels(found, color))
@@ -86,7 +87,7 @@ def profile(
                     middle = spread(values.values.mean(axis=0), 0)
                     line(axes, values.layers, *middle, color=shade, marker="o" if len(values.layers) <= 40 else "")
                     if rate or theory:
-                        y = _theory(run, middle[1], rate, towards, theory)
+                        y = _theory(run, quantity, layers, middle[1], rate, towards, theory)
                         line(axes, values.layers, y, y, y, **THEORY)
             layer_axis(axes, np.array(select_layers(layers, max(run.config.model.depth for run in found))))
             axes.set(xlabel="layer (1 = nearest the input)", title=heading(panels, column))
@@ -95,7 +96,9 @@ def profile(
     return figure
 
 
-def _theory(run: Run, measured: Array, rate: Any, towards: str, theory: Any) -> Array:
+def _theory(run: Run, quantity: str, layers: Layers, measured: Array, rate: Any, towards: str, theory: Any) -> Array:
+    if theory is True:
+        return run.predicted(quantity, layers)
     if theory:
         return np.broadcast_to(np.asarray(PREDICTIONS.call(theory)(run.config), dtype=float), measured.shape)
     away, factor = np.arange(len(measured)), np.sqrt(predict_one(run.config, rate))

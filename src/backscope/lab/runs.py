@@ -22,6 +22,7 @@ Array = np.ndarray
 Steps = str | int | list[int]
 Layers = str | int | list[int]
 
+THEORY = "theory/"  # begins the names of predictions in a trace
 DERIVED = {  # quantities computed from two that are measured
     "activation_rms": ("activation_mean", "activation_std", np.hypot),
 }
@@ -59,9 +60,20 @@ class Run:
 
     @cached_property
     def quantities(self) -> dict[str, Values]:
-        """Every measured quantity; layer 0 stands for the whole network."""
+        """Every measured quantity; layer 0 stands for the whole network. What theory predicted is not among them."""
         groups = self.trace.groupby("quantity", sort=False, observed=True)
-        return {str(name): self._values(rows) for name, rows in groups}
+        return {str(name): self._values(rows) for name, rows in groups if not str(name).startswith(THEORY)}
+
+    def predicted(self, quantity: str, layers: Layers) -> Array:
+        """What theory predicted for the initialization, for these layers: drawn in figures, never measured.
+
+        Raises Missing where it predicts nothing.
+        """
+        rows = self.trace[self.trace["quantity"] == THEORY + quantity].set_index("layer")["value"]
+        wanted = select_layers(layers, self.config.model.depth)
+        if not set(wanted) <= set(rows.index):
+            raise Missing(f"theory predicts no {quantity}")
+        return rows.loc[wanted].to_numpy(dtype=float)
 
     @cached_property
     def survived(self) -> Array:

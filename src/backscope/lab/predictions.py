@@ -4,6 +4,7 @@ A prediction sees the configuration, never what was measured: so a claim cannot 
 another width or depth changes the prediction with it. The formulas, and their sources, are in `backscope.theory`.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,8 @@ from backscope.theory import (
     shattering,
 )
 from backscope.training import Streams
+from backscope.training.loop import build
+from backscope.training.prediction import predicted
 
 PREDICTIONS = Registry("predict")
 
@@ -155,15 +158,13 @@ def batch_size(config: Config) -> int:
 @PREDICTIONS
 def residual_growth(config: Config) -> float:
     """(1 + s²χ)^blocks: the growth of ∂L/∂a's mean square over all blocks of a residual network at constant χ₁."""
-    blocks = config.model.depth - 1
-    scale = {"plain": 1.0, "scaled": blocks**-0.5, "zero": 0.0}[config.model.residual]
-    return residual.block_rate(chi_1(config), scale) ** blocks
+    return residual_block_rate(config) ** (config.model.depth - 1)
 
 
 @PREDICTIONS
-def tanh_residual_slope(config: Config) -> float:
-    """d log E[(∂L/∂a)²]/d√l → 8σw/(3√(2π)) along a tanh residual stream (Yang & Schoenholz 2017)."""
-    return residual.tanh_log_slope(sigma_w2_of(config))
+def tanh_residual_slope(config: Config, sign: int = 1) -> float:
+    """±d log E[(∂L/∂a)²]/d√l → 8σw/(3√(2π)) along a tanh residual stream (Yang & Schoenholz 2017)."""
+    return sign * residual.tanh_log_slope(sigma_w2_of(config))
 
 
 @PREDICTIONS
@@ -300,7 +301,9 @@ def jacobian_mean_square(config: Config) -> float:
 def residual_block_rate(config: Config) -> float:
     """1 + s²χ₁: the growth of ∂L/∂a's mean square over one residual block."""
     scale = {"plain": 1.0, "scaled": (config.model.depth - 1) ** -0.5, "zero": 0.0}[config.model.residual]
-    return residual.block_rate(chi_1(config), scale)
+    q = q_of(config)
+    chi = mean_field.chi_1(activation(config), sigma_w2_of(config), q if 0 < q < np.inf else 1.0)
+    return residual.block_rate(chi, scale)
 
 
 @PREDICTIONS
@@ -357,3 +360,15 @@ def jacobian_relative_variance_from_inputs(config: Config) -> float:
         total += jacobian.relative_variance(f, q, 1, kind)  # type: ignore[arg-type]
         q = mean_field.variance_map(f, q, sigma_w2_of(config), sigma_b2_of(config))
     return total
+
+
+@PREDICTIONS
+def finite_width_rate(config: Config, quantity: str, layers: Layers, towards: str = "input") -> float:
+    """The factor a layer by the full theory of kernels, with the gradient's alignment at finite width, for this batch size."""
+    data = dataset(config)
+    y = np.eye(data.n_out)[data.y_train] if data.task == "classification" else data.y_train
+    network = build(replace(config, replicas=1), [data], [Streams.of(config.seed)])
+    profile = predicted(config, network, data.x_train[: batch_size(config)], y[: batch_size(config)])[quantity]
+    chosen = profile[np.array(select_layers(layers, config.model.depth)) - 1]
+    growth = chosen[0] / chosen[-1] if towards == "input" else chosen[-1] / chosen[0]
+    return float(growth ** (2 / (len(chosen) - 1)))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from backscope.analysis.drawing import OKABE_ITO, canvas, render
 
@@ -49,18 +50,15 @@ def step(results: dict, path: Path) -> None:
 
 
 def sweep(results: dict, path: Path) -> None:
-    """The parts of our time in one bar, and the whole commands below it."""
+    """The parts of our time, in the order in which they come."""
     parts = results["parts"]
-    with canvas(6.4, 1.7) as (figure, [[axes]]):
-        left = 0.0
-        for index, (name, seconds) in enumerate(parts.items()):
-            color = OKABE_ITO[index % 8] if index < 8 else "#999999"
-            axes.barh(0, seconds, left=left, color=color, label=f"{name} {seconds:.1f} s", height=0.6)
-            left += seconds
-        axes.set_yticks([0], ["one process"])
-        axes.set_xlabel(f"seconds, {results['runs']} runs")
+    with canvas(6.4, 0.6 + 0.2 * len(parts)) as (figure, [[axes]]):
+        bars = axes.barh(range(len(parts)), parts.values(), color=OKABE_ITO[0], height=0.7)
+        axes.bar_label(bars, [f"{seconds:.1f}" for seconds in parts.values()], padding=3, fontsize=7)
+        axes.set_yticks(range(len(parts)), parts)
+        axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        figure.legend(loc="outside upper center", ncols=4)
+        axes.set_xlabel(f"seconds, {results['runs']} runs in one process")
         path.write_bytes(render(figure, "svg"))
 
 
@@ -79,7 +77,9 @@ def growth(results: dict, path: Path) -> None:
 def panel(axes: Axes, curve: dict, unit: str, color: str) -> None:
     axes.loglog(curve["values"], curve[unit], marker="o", markersize=3, color=color)
     axes.set_title(f"slope {curve['slope'][unit]:.2f}")
-    axes.set_xticks(curve["values"][::2], [str(value) for value in curve["values"][::2]])
+    ticks = curve["values"][:: 2 if len(curve["values"]) < 7 else 3]
+    axes.set_xticks(ticks, [str(value) for value in ticks])
     axes.set_xticks([], minor=True)
+    axes.yaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()
     axes.set_ylim(low / 2, high * 2)  # so that what hardly grows looks like it

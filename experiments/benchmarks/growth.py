@@ -22,13 +22,13 @@ AXES = {
     "model.depth": [2, 4, 8, 16, 32, 64],
     "model.width": [16, 32, 64, 128, 256, 512],
     "training.batch_size": [16, 32, 64, 128, 256, 512],
-    "training.steps": [100, 200, 400, 800, 1600, 3200],
+    "training.steps": [100, 200, 400, 800, 1600, 3200, 6400, 12800],
     "replicas": [1, 2, 4, 8, 16, 32],
 }
-RUNS = [1, 4, 16, 64]
+RUNS = [1, 4, 16, 64, 256]
 
 
-def run(trials: int = 5, axes: dict[str, list[int]] = AXES, runs: list[int] = RUNS, steps: int = 200) -> dict:
+def run(trials: int = 3, axes: dict[str, list[int]] = AXES, runs: list[int] = RUNS, steps: int = 200) -> dict:
     """Of each axis: its values, seconds, megabytes, and the two slopes."""
     results = {}
     for axis, values in axes.items():

@@ -52,7 +52,7 @@ def machine() -> str:
 
     names = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(": ")[1] for line in names if line.startswith("model name")), platform.machine())
-    blas = next((each for each in threadpool_info() if each["user_api"] == "blas"), {})
+    blas = next((each for each in threadpool_info() if "numpy.libs" in each["filepath"]), {})
     kernels = f"{blas.get('internal_api')} {blas.get('version')}, {blas.get('architecture')} kernels"
     words = [model, f"Python {platform.python_version()}", f"NumPy {np.__version__} with {kernels}"]
     return ", ".join(words + [f"{name} {version}" for name, version in versions().items()])

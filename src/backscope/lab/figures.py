@@ -31,7 +31,7 @@ from backscope.lab.layout import (
     symbol,
     title_of,
 )
-from backscope.lab.measures import OF_RUN, Measured, log_squares, number
+from backscope.lab.measures import OF_RUN, Measured, difference_errors, log_squares, number
 from backscope.lab.predictions import PREDICTIONS, predict_one
 from backscope.lab.registry import Call, Registry
 from backscope.lab.runs import Array, Layers, Missing, Run, Steps, select_layers
@@ -252,3 +252,23 @@ def _finish(row: Sequence[Axes], label: str, linear: bool) -> None:
     if not linear:
         finish(row)
     row[0].set_ylabel(label)
+
+
+@FIGURES
+def step_sizes(
+    runs: Sequence[Run], color: str | None = None, panels: str | None = None, where: Any = None, title: str = ""
+) -> Figure:
+    """The relative error of central differences against their step size h."""
+    found = chosen(runs, where)
+    columns, colors = levels(found, panels), sequence(levels(found, color))
+    handles = entries(color, colors)
+    with grid(columns, title, len(handles)) as (figure, (row,)):
+        for axes, column in zip(row, columns, strict=True):
+            for run in (run for run in found if has(run, panels, column)):
+                errors = difference_errors(run)
+                shade = colors[run.choices.get(color) if color else None]
+                axes.loglog(list(errors), list(errors.values()), color=shade, marker="o", markersize=3.5)
+            axes.set(xlabel="step size h", title=heading(panels, column))
+        row[0].set_ylabel("relative error of central differences")
+        legend(figure, columns, handles)
+    return figure

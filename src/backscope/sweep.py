@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from backscope import display
 from backscope.app import RunFailed, absolute, store_of
 from backscope.config import Composer, Config, ConfigError, check
-from backscope.tracking import provenance, recorder
+from backscope.tracking import pages, provenance, reader, recorder
 
 LARGEST = 100_000  # runs in one sweep
 SHOWN = 20  # failures in the description of the parent run
@@ -159,15 +159,22 @@ class Sweep:
         if self.parent:
             status = "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED"
             self._close(self.parent, display.markdown(header, rows), status, seconds)
-            page = f"/#/experiments/{self.experiment_id}/runs?workflowType=machine_learning"
-            server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
-            out.print(f"to see them: `make ui`, then {server}{page}", highlight=False, soft_wrap=True)
+            page = pages.sweep_page(self.uri, self.experiment_id, self.sweep_id)
+            out.print(f"to see them: `make ui`, then {page}", highlight=False, soft_wrap=True)
 
     def _close(self, parent: str, table: list[str], status: str, seconds: float) -> None:
         numbers = {**Counter(self.verdicts.values()), "seconds_total": seconds}
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         note = "\n".join([f"{self.description}\n", *table, "", *failures])
-        recorder.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers)
+        files = self._comparison() if status == "FINISHED" else {}
+        recorder.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers, files=files)
+
+    def _comparison(self) -> dict[str, bytes]:
+        """The table of the runs and the figures that compare them, by file name."""
+        from backscope.analysis.summary import sweep_files
+
+        runs = reader.runs(self.tracking.experiment, self.sweep_id, self.uri)
+        return sweep_files(runs, reader.traces(runs, self.uri)) if len(runs) else {}
 
 
 def prepare(overrides: Sequence[Override], composer: Composer, title: str) -> Sweep:

@@ -19,7 +19,12 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """Refuse unknown flags, and overrides that bring code before Hydra sees them: it runs a callback's `_target_`."""
     parser = get_args_parser()
     parser.error = _bad_flag  # type: ignore[method-assign]
-    for override in parser.parse_args(arguments).overrides:
+    flags = parser.parse_args(arguments)
+    if flags.config_dir or flags.config_path or flags.config_name:
+        raise ConfigError("--config-dir, --config-path, --config-name: not allowed: what can be chosen stands in conf/")
+    for override in flags.overrides:
+        if override.lstrip("+~").startswith(("hydra.searchpath", "hydra.callbacks", "hydra/callbacks")):
+            raise ConfigError(f"{override}: not allowed: what can be chosen stands in conf/")
         if "_target_" in override:
             raise ConfigError(f"{override}: not allowed: a configuration chooses code by name, it never brings its own")
 

@@ -7,6 +7,8 @@ vanishing signal is the subject here and must not be lost to cancellation.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.special import erf as erf_of
@@ -243,3 +245,17 @@ ACTIVATIONS: dict[str, Callable[..., Activation]] = {
     "erf": erf,
     "step": step,
 }
+
+
+@cache
+def _made(name: str, parameters: tuple[tuple[str, Any], ...]) -> Activation:
+    return ACTIVATIONS[name](**dict(parameters))
+
+
+def activation(name: str, **parameters: Any) -> Activation:
+    """The activation of that name; the same object for the same parameters, so that what is known of it can be kept.
+
+    >>> activation("leaky_relu", slope=0.2) is activation("leaky_relu", slope=0.2)
+    True
+    """
+    return _made(name, tuple(sorted(parameters.items())))

@@ -221,7 +221,8 @@ def _labels(
     tags: Mapping[str, str] | None, parent: str | None, sentence: str, overrides: Sequence[str]
 ) -> dict[str, str]:
     """The tags, the run's parent, and the description: a sentence, and the command that runs it again."""
-    note = f"{sentence}\n\n`{shlex.join(('backscope', *overrides))}`"
+    alone = ["hydra.mode=RUN"] if parent else []  # an experiment's file would sweep
+    note = f"{sentence}\n\n`{shlex.join(('backscope', *overrides, *alone))}`"
     return dict(tags or {}) | ({PARENT: parent} if parent else {}) | {NOTE: note}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backscope.data import Dataset
-from backscope.nn.activations import ACTIVATIONS
+from backscope.nn.activations import activation
 from backscope.nn.initializers import initialize
 from backscope.nn.network import Architecture, Network
 from backscope.nn.optimizers import OPTIMIZERS, clip_by_global_norm
@@ -30,11 +30,11 @@ CLOCKED = ("probes", "theory", "evaluation")
 
 def build(config: Any, datasets: Sequence[Dataset], streams: Sequence[Streams]) -> Network:
     """The configured network for these datasets, a replica each, with its parameters drawn."""
-    activation, init = dict(config.activation), dict(config.init)
+    init = dict(config.init)
     architecture = Architecture(
         n_in=datasets[0].x_train.shape[1],
         n_out=datasets[0].n_out,
-        activation=ACTIVATIONS[activation.pop("name")](**activation),
+        activation=activation(**config.activation),
         normalization=config.normalization["name"],
         loss=config.loss["name"],
         **vars(config.model),

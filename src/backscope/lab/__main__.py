@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every ablation, and the index of the lab book")
     parser.add_argument("--again", action="store_true", help="evaluate the newest sweep again instead of running one")
     parser.add_argument("--list", action="store_true", help="print what a claims.yaml can measure, predict and draw")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     from backscope.lab.registry import LabError
     from backscope.tracking.store import StoreError
 

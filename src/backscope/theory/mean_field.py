@@ -108,10 +108,17 @@ def depth_scales(activation: Activation, sigma_w2: float, sigma_b2: float = 0.0)
     if not 0 < q < math.inf:
         raise ValueError(f"the variance has no fixed point with 0 < q* < infinity (q* = {q:g})")
     c = fixed_correlation(activation, q, sigma_w2, sigma_b2)
-    # dE[φ(√q z)²]/dq = E[φ φ′ x]/q; [S] writes it as E[φ′² + φ φ″], which has no meaning at a kink
-    growth = expectation(lambda x: activation(x) * activation.derivative(x) * x, q, activation.kinks) / q
-    slopes = (sigma_w2 * growth, chi_c(activation, c, q, sigma_w2), chi_1(activation, sigma_w2, q))
+    slopes = (
+        sigma_w2 * _variance_slope(activation, q),
+        chi_c(activation, c, q, sigma_w2),
+        chi_1(activation, sigma_w2, q),
+    )
     return DepthScales(*(_scale(slope) for slope in slopes))
+
+
+def _variance_slope(activation: Activation, q: float) -> float:
+    """dE[φ(√q z)²]/dq = E[φ φ′ x]/q; [S] writes it as E[φ′² + φ φ″], which has no meaning at a kink."""
+    return expectation(lambda x: activation(x) * activation.derivative(x) * x, q, activation.kinks) / q
 
 
 def _scale(slope: float) -> float:
@@ -124,26 +131,28 @@ def _scale(slope: float) -> float:
 def critical_sigma_w2(activation: Activation, sigma_b2: float = 0.0) -> float:
     """The σw² at which χ₁ = 1 for this σb², the border between order and chaos ([P], [S]).
 
-    On that line σw² = 1/E[φ′²] and σb² = q − E[φ²]/E[φ′²]: q is its parameter, and the smallest q is taken.
-    Raises ValueError if no q gives this σb² (ReLU is critical at (2, 0) only).
+    On that line σw² = 1/E[φ′²] and σb² = q − E[φ²]/E[φ′²]: q is its parameter. Only a q to which the variance map
+    converges counts, and the smallest one is taken. Raises ValueError if there is none: ReLU's line is a point, (2, 0).
 
     >>> from backscope.nn.activations import relu
     >>> critical_sigma_w2(relu())
     2.0
     """
+    if mean_square_derivative(activation, 1.0) == 0:
+        raise ValueError("the derivative is zero: no σw² is critical")
 
     def excess(q: float) -> float:
         return q - mean_square(activation, q) / mean_square_derivative(activation, q) - sigma_b2
 
-    if mean_square_derivative(activation, 1.0) == 0:
-        raise ValueError("the derivative is zero: no σw² is critical")
+    def stable(q: float) -> bool:
+        return _variance_slope(activation, q) <= mean_square_derivative(activation, q) * (1 + 1e-9)
+
     vanishing = 1e-30
-    if abs(excess(vanishing)) <= vanishing:  # critical as q → 0
+    if abs(excess(vanishing)) <= vanishing and stable(1e-3):  # critical as q → 0
         return 1 / mean_square_derivative(activation, vanishing)
     grid = np.geomspace(1e-6, 1e6, 121)
     values = [excess(q) for q in grid]
     for low, high, left, right in zip(grid, grid[1:], values, values[1:], strict=False):
-        if left < 0 <= right:
-            q = brentq(excess, low, high, xtol=1e-15, rtol=1e-13)
+        if left * right <= 0 and stable(q := brentq(excess, low, high, xtol=1e-15, rtol=1e-13)):
             return 1 / mean_square_derivative(activation, q)
     raise ValueError(f"no σw² is critical at σb² = {sigma_b2:g}")

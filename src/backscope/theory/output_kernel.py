@@ -16,11 +16,14 @@ DRAWS = 2048  # of logits
 def output_kernel(outputs: Array, y: Array, loss: str) -> tuple[Array, Array]:
     """E[δ_a δ_b] (B, B) and E[∂δ/∂z] (B,), per output, of one sample's loss.
 
-    `outputs` is the kernel of z⁽ᴸ⁾ and y (B, K) are the targets. For squared_error δ = z − y. For cross_entropy δ =
+    `outputs` is the kernel of z⁽ᴸ⁾ and y (B, K) are the targets. For linear δ = y and for
+    squared_error δ = z − y. For cross_entropy δ =
     softmax(z) − y with one-hot y; no class is preferred, so that E[p_a · y_b] = 1/K.
     """
     n_out = y.shape[1]
     targets = y @ y.T / n_out
+    if loss == "linear":
+        return targets, np.zeros(len(y))
     if loss == "squared_error":
         return outputs + targets, np.ones(len(y))
     pairs, slopes = softmax_tables(n_out)

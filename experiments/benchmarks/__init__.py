@@ -1,6 +1,6 @@
 """Speed: the step against its floor and its peers, the sweep against its peer stack, and how both grow.
 
-`make bench` runs all three, `make bench BENCH=step` one of them; README.md holds what they measured.
+`make bench` runs all three, `make bench ARGS=step` one of them; README.md holds what they measured.
 """
 
 import os

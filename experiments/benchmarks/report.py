@@ -10,7 +10,7 @@ INTRODUCTION = """# Speed
 
 *Written by `make bench`; do not edit. {machine}. Ratios travel to other machines, seconds do not.*
 
-`make bench` measures all that stands here, `make bench BENCH=step` (or `sweep`, `growth`) a part of it.
+`make bench` measures all that stands here, `make bench ARGS=step` (or `sweep`, `growth`) a part of it.
 """
 STEP = """## The step
 

@@ -194,7 +194,7 @@ def predicted(config, node):
 
 @pytest.mark.parametrize("name", ["normal", "uniform", "lecun", "xavier", "he", "orthogonal", "mean_field", "zeros"])
 def test_sigma_w2_of_every_initializer(name):
-    from backscope.lab.predictions import sigma_w2_of
+    from backscope.lab.predictions.configured import sigma_w2_of
 
     config = compose(f"init={name}", f"model.width={WIDTH}", "init.gain=2")
     expected = {"normal": WIDTH * 1e-4, "uniform": 1 / 3, "he": 2.0, "zeros": 0.0}.get(name, 1.0)

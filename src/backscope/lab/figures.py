@@ -31,7 +31,9 @@ from backscope.lab.layout import (
     symbol,
     title_of,
 )
-from backscope.lab.measures import OF_RUN, Measured, difference_errors, log_squares, number
+from backscope.lab.measures import OF_RUN, Measured, number
+from backscope.lab.measures.by_layer import log_squares
+from backscope.lab.measures.learning import difference_errors
 from backscope.lab.predictions import PREDICTIONS, predict_one
 from backscope.lab.registry import Call, Registry
 from backscope.lab.runs import Array, Layers, Missing, Run, Steps, select_layers

@@ -108,7 +108,7 @@ def best_ratio_between(runs: Sequence[Run], of: Any, above: Mapping[str, Any], b
 
 @OF_RUNS
 def slope_of_best(runs: Sequence[Run], of: Any, tuned: str, key: str) -> float:
-    """Log-log slope against `key` of the value of `tuned` that makes a measure smallest (if several, their mean log)."""
+    """Log-log slope against `key` of the value of `tuned` at which a measure is smallest (of several, the mean log)."""
     values = sorted(set(against(runs, key).tolist()))
     best = []
     for value in values:

@@ -54,17 +54,16 @@ def test_pairs_with_a_constant():
 @pytest.mark.parametrize("q", [0.03, 1.0, 30.0])
 def test_the_tables_agree_with_quadrature(act, q):
     c = np.array([[1.0, 0.97], [-0.6, 0.2]])
-    table = table_of(act)
+    moments = table_of(act).at(np.full(2, q), c)
     functions = act, act.derivative, lambda x: x * act.derivative(x), lambda x: act(x) * act.derivative(x)
-    for g, tabulated, mean in zip(
-        functions, table.second_moments(np.full(2, q), c), table.means(np.full(2, q)), strict=True
-    ):
+    for g, tabulated in zip(functions, moments.second, strict=True):
         exact = [expectation2(g, g, q, q, correlation, act.kinks) for correlation in c.flat]
         np.testing.assert_allclose(tabulated.flat, exact, atol=6e-3 * exact[0])
-        assert mean[0] == pytest.approx(expectation(g, q, act.kinks), abs=4e-3 * np.sqrt(exact[0]))
+    assert moments.mean[0] == pytest.approx(expectation(act, q, act.kinks), abs=1e-3)
+    assert moments.curvature[0] == pytest.approx(expectation(functions[2], q, act.kinks) / q, rel=5e-3, abs=1e-12)
 
 
 def test_the_table_knows_the_slope_of_the_variance_map():
     act, q, h = tanh(), 1.3, 1e-4
     up, down = (expectation(lambda x: act(x) ** 2, q + s) for s in (h, -h))
-    assert table_of(act).growth(np.array([q]))[0] == pytest.approx((up - down) / (2 * h), rel=2e-3)
+    assert table_of(act).at(np.array([q]), np.eye(1)).growth[0] == pytest.approx((up - down) / (2 * h), rel=2e-3)

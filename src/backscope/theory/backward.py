@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backscope.theory.forward import Layer, Moments, Wide
+from backscope.theory.forward import Layer, Wide
 from backscope.theory.kernel_normalization import through_normalization
 from backscope.theory.kernels import batch_mean, size
+from backscope.theory.moments import Moments
 
 Array = np.ndarray
 

@@ -8,7 +8,7 @@ import numpy as np
 from backscope.nn.activations import Activation
 from backscope.theory.kernel_normalization import Normalized, normalize
 from backscope.theory.kernels import correlation, total_fluctuation, total_variance
-from backscope.theory.moments import table_of
+from backscope.theory.moments import Moments, table_of
 
 Array = np.ndarray
 
@@ -26,16 +26,6 @@ class Wide:
     dropout: float
     orthogonal: bool
     batch: int
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Gaussian moments of φ at the pre-activations of a batch."""
-
-    mean: Array  # E[φ] (B,)
-    second: Array  # E[g(z_a)g(z_b)] (4, B, B) for g = φ, φ′, zφ′ and φφ′
-    growth: Array  # dE[φ²]/dq (B,)
-    curvature: Array  # E[φ″] = E[zφ′]/q (B,)
 
 
 @dataclass(frozen=True)
@@ -60,11 +50,11 @@ def forward(network: Wide, a: Array) -> list[Layer]:
     for index, width in enumerate(network.widths[1:]):
         is_head = index == len(network.widths) - 2
         sigma_w2, expected_sigma_w2 = _sigma_w2(network, index, a)
+        if not np.isfinite(sigma_w2 * a).all():
+            raise OverflowError(f"the signal overflows in layer {index + 1}")
         normalization = "none" if is_head else network.normalization
         normalized = normalize(sigma_w2 * a, normalization, network.batch, width)
         z = normalized.kernel + network.sigma_b2
-        if not np.isfinite(z).all():
-            raise OverflowError(f"the signal overflows in layer {index + 1}")
         moments = None if is_head else _activate(network, z)
         layers.append(Layer(a, mean, expected_sigma_w2, normalized, z, moments))
         if moments is None:
@@ -104,12 +94,10 @@ def _sigma_w2(network: Wide, index: int, a: Array) -> tuple[float, float]:
 
 
 def _activate(network: Wide, z: Array) -> Moments:
-    table, (q, c) = table_of(network.activation), correlation(z)
-    mean, _, radial_mean, _ = table.means(q)
-    second, growth = table.second_moments(q, c), table.growth(q)
+    moments = table_of(network.activation).at(*correlation(z))
     if network.dropout:
         keep = 1 - network.dropout
-        second[3] /= keep**2
-        np.einsum("kbb->kb", second)[:] /= keep  # a sample shares its mask with itself only
-        growth /= keep
-    return Moments(mean, second, growth, radial_mean / q)
+        moments.second[3] /= keep**2
+        np.einsum("kbb->kb", moments.second)[:] /= keep  # a sample shares its mask with itself only
+        np.divide(moments.growth, keep, out=moments.growth)
+    return moments

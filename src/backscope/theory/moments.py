@@ -6,6 +6,7 @@ Frostig & Singer 2016, the dual activation).
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -48,22 +49,21 @@ class PairTable:
         if end_slope is not None:
             ends = (2, np.zeros(squares.shape[1])), (1, np.full(squares.shape[1], end_slope))
             self.log_squares = CubicSpline(octaves, log_squares, bc_type=ends)
-        self.slopes = self.log_squares.derivative()
 
-    def squares(self, q: Array) -> Array:
-        """E[g²] at variances q (B,): (K, B)."""
+    def squares(self, q: Array) -> tuple[Array, Array]:
+        """E[g²] at variances q (B,), and d log E[g²]/d log q: (K, B) each."""
         octave = np.log2(q)
         inside = np.clip(octave, self.octaves[0], self.octaves[-1])
-        squares = 2.0 ** (self.log_squares(inside) + self.slopes(inside) * (octave - inside)[:, None])
+        slopes = self.log_squares(inside, 1)
+        squares = 2.0 ** (self.log_squares(inside) + slopes * (octave - inside)[:, None])
         squares[:, self.vanishes] = 0.0
-        return squares.T
+        return squares.T, slopes.T
 
-    def second_moments(self, q: Array, c: Array) -> Array:
-        """E[g(x_a)g(x_b)] in a batch with variances q (B,) and correlations c (B, B): (K, B, B).
+    def pairs(self, squares: Array, q: Array, c: Array) -> Array:
+        """E[g(x_a)g(x_b)] in a batch with correlations c (B, B) and E[g²] = `squares` (K, B) at q (B,): (K, B, B).
 
         Correlations of g are taken at the geometric mean of the variances.
         """
-        root = np.sqrt(self.squares(q))
         octave = np.clip(np.log2(q), self.octaves[0], self.octaves[-1]).mean()
         row = min(np.searchsorted(self.octaves, octave, side="right"), len(self.octaves) - 1)
         left, right = self.octaves[row - 1 : row + 1]
@@ -71,27 +71,37 @@ class PairTable:
         table = (1 - weight) * self.correlations[row - 1] + weight * self.correlations[row]
         position = np.arccos(np.clip(c, -1, 1)) * ((len(ANGLES) - 1) / np.pi)
         index = np.minimum(position.astype(np.intp), len(ANGLES) - 2)
-        low = table[:, index]
-        return root[:, :, None] * root[:, None, :] * (low + (position - index) * (table[:, 1:][:, index] - low))
+        pairs = np.take(np.diff(table, axis=1), index, axis=1)  # much faster than indexing
+        pairs *= position - index
+        pairs += np.take(table, index, axis=1)
+        root = np.sqrt(squares)
+        pairs *= root[:, :, None]
+        pairs *= root[:, None, :]
+        return pairs
+
+
+class Moments(NamedTuple):
+    """Gaussian moments of φ at the pre-activations of a batch."""
+
+    mean: Array  # E[φ] (B,)
+    second: Array  # E[g(z_a)g(z_b)] (4, B, B) for g = φ, φ′, zφ′ and φφ′
+    growth: Array  # dE[φ²]/dq = E[φ′² + φφ″] (B,), the slope of the variance map per σw²
+    curvature: Array  # E[φ″] = E[zφ′]/q (B,)
 
 
 class ActivationTable(PairTable):
-    """Those of g = φ, φ′, xφ′ and φφ′ (K = 4), and what else a profile needs."""
+    """The moments of an activation, K = 4."""
 
     def __init__(self, activation: Activation) -> None:
         squares, means, correlations = zip(*(_moments(activation, 2.0**k) for k in OCTAVES), strict=True)
         super().__init__(OCTAVES, np.array(squares), np.array(correlations))
         self.relative_means = np.array(means)
 
-    def means(self, q: Array) -> Array:
-        """E[g] at variances q (B,): (K, B)."""
-        relative = np.stack([np.interp(np.log2(q), OCTAVES, column) for column in self.relative_means.T])
-        return np.sqrt(self.squares(q)) * relative
-
-    def growth(self, q: Array) -> Array:
-        """dE[φ²]/dq = E[φ′² + φφ″] at variances q (B,): the slope of the variance map per σw²."""
-        octave = np.clip(np.log2(q), OCTAVES[0], OCTAVES[-1])
-        return self.squares(q)[0] / q * self.slopes(octave)[:, 0]
+    def at(self, q: Array, c: Array) -> Moments:
+        """The moments at variances q (B,) and correlations c (B, B)."""
+        squares, slopes = self.squares(q)
+        mean, radial = (np.sqrt(squares[k]) * np.interp(np.log2(q), OCTAVES, self.relative_means[:, k]) for k in (0, 2))
+        return Moments(mean, self.pairs(squares, q, c), squares[0] / q * slopes[0], radial / q)
 
 
 @lru_cache

@@ -28,7 +28,8 @@ def output_kernel(outputs: Array, y: Array, loss: str) -> tuple[Array, Array]:
         return outputs + targets, np.ones(len(y))
     pairs, slopes = softmax_tables(n_out)
     q, c = correlation(outputs)
-    return pairs.second_moments(q, c)[0] / n_out + targets - 1 / n_out**2, slopes.squares(q)[0]
+    products = pairs.pairs(pairs.squares(q)[0], q, c)[0]
+    return products / n_out + targets - 1 / n_out**2, slopes.squares(q)[0][0]
 
 
 @lru_cache(maxsize=8)

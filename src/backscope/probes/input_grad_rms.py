@@ -1,4 +1,4 @@
-"""RMS of ∂L/∂a_in, the gradient that a layer passes down: along a residual stream it is what mean field speaks of."""
+"""RMS of ∂L/∂a_in, the gradient that a layer passes down: along a residual stream it is what theory speaks of.
 
 δ⁽ˡ⁾ = ∂L/∂z⁽ˡ⁾ is what a branch takes from it; a branch of scale 0 takes nothing, while ∂L/∂a passes unchanged (Yang &
 Schoenholz 2017; Bachlechner 2020).

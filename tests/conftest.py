@@ -9,7 +9,16 @@ from dataclasses import replace
 from functools import cache
 
 import hypothesis
+import numpy as np
 import pytest
+
+from backscope.config import compose
+from backscope.data import load
+from backscope.nn.activations import ACTIVATIONS
+from backscope.nn.initializers import initialize
+from backscope.nn.network import Architecture, Network
+from backscope.training import Streams
+from backscope.training.loop import Trainer
 
 hypothesis.settings.register_profile("exact", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("exact")
@@ -18,11 +27,6 @@ hypothesis.settings.load_profile("exact")
 @pytest.fixture(scope="session")
 def trainer():
     """trainer("init=he model.depth=3", seed=1, replicas=2): a Trainer of this configuration; `run()` trains it."""
-    from backscope.config import compose
-    from backscope.data import load
-    from backscope.training import Streams
-    from backscope.training.loop import Trainer
-
     configuration, dataset = cache(compose), cache(lambda seed, **data: load(rng=Streams.of(seed).data, **data))
 
     def make(overrides, seed=0, replicas=1, change=lambda datasets: datasets):
@@ -36,3 +40,40 @@ def trainer():
 def run(trainer):
     """run("init=he model.depth=3", seed=1, replicas=2): the Record of this configuration's run."""
     return lambda *args, **options: trainer(*args, **options).run()
+
+
+@pytest.fixture(scope="session")
+def network_of():
+    """network_of("relu", depth=2): a network after a forward and a backward pass, always the same."""
+
+    def network_of(activation="tanh", replicas=2, dtype=float, init="xavier", batch=12, scale=1.0, **parts):
+        parts = {"n_in": 5, "n_out": 3, "depth": 3, "width": 7} | parts
+        network = Network(Architecture(activation=ACTIVATIONS[activation](), **parts), replicas, dtype)
+        rngs = [np.random.default_rng(seed) for seed in range(replicas)]
+        initialize(network, rngs, **({"name": init, "bias_std": 0.4} if isinstance(init, str) else init))
+        for layer in network.layers:
+            if "scale" in layer.sizes:
+                layer.scale[:] = 0.7
+        network.dropout_rngs = rngs
+        rng = np.random.default_rng(9)
+        x = scale * rng.normal(size=(replicas, batch, parts["n_in"]))
+        network.forward(x.astype(dtype), np.eye(parts["n_out"], dtype=dtype)[rng.integers(3, size=(replicas, batch))])
+        network.backward()
+        return network
+
+    return network_of
+
+
+@pytest.fixture(scope="session")
+def traces():
+    """traces(network): bytes of all that a measurement could change."""
+
+    def traces(network):
+        arrays = [network.theta, network.gradient, network.x1, network.y]
+        for layer in network.layers:
+            arrays += [layer.z, layer.a1, layer.f_z, layer.delta, layer.back]
+            arrays += [layer.mask] if layer.mask is not None else []
+            arrays += [value for value in vars(layer.normalization or object).values() if isinstance(value, np.ndarray)]
+        return [array.tobytes() for array in arrays], [rng.bit_generator.state for rng in network.dropout_rngs]
+
+    return traces

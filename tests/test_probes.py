@@ -1,6 +1,5 @@
-"""Every probe and instrument of the registries: its shape, a second way to the same number, and no trace left."""
+"""Every probe of the registry: its shape, a second, naive way to the same number, and no trace left."""
 
-import copy
 import statistics
 from itertools import combinations, pairwise
 from math import hypot, nan, sqrt
@@ -12,40 +11,11 @@ from hypothesis import strategies as st
 from scipy.linalg import qr
 
 from backscope.nn.activations import ACTIVATIONS
-from backscope.nn.initializers import initialize
 from backscope.nn.network import Architecture, Network
 from backscope.nn.optimizers import OPTIMIZERS
 from backscope.probes import INSTRUMENTS, PROBES, TIERS, moments, of_tier
 
 every_probe = pytest.mark.parametrize("name", PROBES)
-every_instrument = pytest.mark.parametrize("name", INSTRUMENTS)
-
-
-def network_of(activation="tanh", replicas=2, dtype=np.float64, init="xavier", batch=12, scale=1.0, **parts):
-    """A network after a forward and a backward pass, always the same; `init` may be an initializer's parameters."""
-    parts = {"n_in": 5, "n_out": 3, "depth": 3, "width": 7} | parts
-    network = Network(Architecture(activation=ACTIVATIONS[activation](), **parts), replicas, dtype)
-    rngs = [np.random.default_rng(seed) for seed in range(replicas)]
-    initialize(network, rngs, **({"name": init, "bias_std": 0.4} if isinstance(init, str) else init))
-    for layer in network.layers:
-        if "scale" in layer.sizes:
-            layer.scale[:] = 0.7
-    network.dropout_rngs = rngs
-    rng = np.random.default_rng(9)
-    x = scale * rng.normal(size=(replicas, batch, parts["n_in"]))
-    network.forward(x.astype(dtype), np.eye(parts["n_out"], dtype=dtype)[rng.integers(3, size=(replicas, batch))])
-    network.backward()
-    return network
-
-
-def traces(network):
-    """Bytes of all that a measurement could change."""
-    arrays = [network.theta, network.gradient, network.x1, network.y]
-    for layer in network.layers:
-        arrays += [layer.z, layer.a1, layer.f_z, layer.delta, layer.back]
-        arrays += [layer.mask] if layer.mask is not None else []
-        arrays += [value for value in vars(layer.normalization or object).values() if isinstance(value, np.ndarray)]
-    return [array.tobytes() for array in arrays], [rng.bit_generator.state for rng in network.dropout_rngs]
 
 
 def slope(layer, r):
@@ -140,12 +110,12 @@ def test_every_probe_has_a_second_way():
 
 @every_probe
 @pytest.mark.parametrize("case", NETWORKS)
-def test_measures_what_its_name_says_and_leaves_no_trace(name, case):
+def test_measures_what_its_name_says_and_leaves_no_trace(network_of, traces, name, case):
     network, probe = network_of(**NETWORKS[case]), PROBES[name]
     before = [layer.W.copy() for layer in network.layers]
     if probe.moment == "update":
         OPTIMIZERS["momentum"]().update(network.theta, network.gradient, 0.1)
-    untouched = copy.deepcopy(traces(network))
+    untouched = traces(network)
     with np.errstate(all="raise", under="ignore"):
         measured = probe.measure(network)
     assert traces(network) == untouched
@@ -166,7 +136,7 @@ def test_measures_what_its_name_says_and_leaves_no_trace(name, case):
 @pytest.mark.parametrize(
     ("case", "name", "values"),  # of the hidden layers
     [
-        ("dead ReLUs, dropout", "dead_units", lambda share: share < 0.9),
+        ("dead ReLUs, dropout", "dead_units", lambda share: share.max() > 0.3 > 0.2 > share.min()),
         ("saturated", "saturation", lambda share: (share > 0.5) & (share <= 1)),
         ("step", "dead_units", lambda share: share == 1),
         ("zeros", "distinct_neurons", lambda count: count == 1),
@@ -177,7 +147,7 @@ def test_measures_what_its_name_says_and_leaves_no_trace(name, case):
         ("tanh", "distinct_neurons", lambda count: count == 7),
     ],
 )
-def test_the_networks_above_have_what_is_to_be_measured(case, name, values):
+def test_the_networks_above_have_what_is_to_be_measured(network_of, case, name, values):
     assert values(PROBES[name].measure(network_of(**NETWORKS[case]))[:, :-1]).all()
 
 
@@ -222,7 +192,7 @@ def test_moments_every_so_many_steps(steps, every, expected):
 
 
 @pytest.mark.parametrize("measure", [*PROBES.values(), *INSTRUMENTS.values()], ids=lambda measure: measure.name)
-def test_a_replica_that_is_not_finite_hides_no_other(measure):
+def test_a_replica_that_is_not_finite_hides_no_other(network_of, measure):
     """Decompositions refuse NaN and infinity, and would end a run in which one replica of many diverged."""
     if measure is PROBES["replica_spread"]:
         return  # is about all replicas together
@@ -236,100 +206,3 @@ def test_a_replica_that_is_not_finite_hides_no_other(measure):
             found, expected = ({"": m} if not isinstance(m, dict) else m for m in map(measure.measure, (broken, whole)))
         for name in found.keys() - {"seconds/backpropagation", "seconds/finite_differences"}:
             assert np.array_equal(found[name][[0, 2]], expected[name][[0, 2]], equal_nan=True)
-
-
-@every_instrument
-@pytest.mark.parametrize("case", ["tanh", "one replica", "sigmoid, batch norm, residual", "dead ReLUs, dropout"])
-def test_instruments_leave_no_trace(name, case):
-    network = network_of(**NETWORKS[case])
-    untouched = copy.deepcopy(traces(network))
-    for value in INSTRUMENTS[name].measure(network).values():
-        assert value.shape == (len(network.theta),)
-    assert traces(network) == untouched
-
-
-@pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_jacobian_by_differences(activation, residual):
-    network = network_of(activation, residual=residual, init="he")
-    x, h = network.x1[:, 0, :-1], 1e-6
-    outputs = []
-    for sign in (1, -1):
-        twin = network_of(activation, residual=residual, init="he")
-        twin.forward(x[:, None] + sign * h * np.eye(5), np.zeros((2, 5, 3)))
-        outputs.append(twin.layers[-2].a)
-    jacobian = (outputs[0] - outputs[1]).mT / (2 * h)
-    measured = INSTRUMENTS["jacobian"].measure(network)
-    for r in range(2):
-        s = np.sqrt(np.maximum(np.linalg.eigvalsh(jacobian[r].T @ jacobian[r]), 0))
-        square = (s**2).tolist()
-        expected = {
-            "jacobian/mean_square": statistics.fmean(square),
-            "jacobian/relative_variance": statistics.pvariance(square) / statistics.fmean(square) ** 2,
-            "jacobian/largest": max(s),
-            "jacobian/smallest": min(s),
-        }
-        assert {name: value[r] for name, value in measured.items()} == pytest.approx(expected, rel=1e-6, abs=1e-7)
-
-
-@pytest.mark.parametrize(
-    ("parts", "loss"), [({"width": 2, "depth": 1}, "cross_entropy"), ({"width": 12}, "squared_error")]
-)
-def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(parts, loss):
-    network = network_of(loss=loss, **parts)
-    x, y, parameters, h = network.x1[..., :-1], network.y, network.theta.shape[1], 1e-5
-    for r, measured in enumerate(INSTRUMENTS["sharpness"].measure(network)["sharpness"]):
-        many = Network(network.architecture, 2 * parameters)  # a replica for each perturbed parameter
-        many.theta[:] = network.theta[r] + h * np.concatenate([np.eye(parameters), -np.eye(parameters)])
-        many.forward(np.tile(x[r], (2 * parameters, 1, 1)), np.tile(y[r], (2 * parameters, 1, 1)))
-        many.backward()
-        plus, minus = many.gradient.reshape(2, parameters, parameters)
-        hessian = (plus - minus) / (2 * h)
-        assert measured == pytest.approx(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1], rel=1e-5)
-
-
-@pytest.mark.parametrize("normalization", ["none", "layer_norm"])
-def test_gradient_autocorrelation_over_all_pairs(normalization):
-    network = network_of(normalization=normalization)
-    cotangent = np.random.default_rng(0).standard_normal(3)
-    twin = network_of(normalization=normalization)
-    twin.backward(np.broadcast_to(cotangent, network.y.shape))
-    measured = INSTRUMENTS["gradient_autocorrelation"].measure(network)["gradient_autocorrelation"]
-    for r, g in enumerate(twin.input_gradient()):
-        pairs = statistics.fmean(float(one @ other) for one, other in combinations(g, 2))
-        assert measured[r] == pytest.approx(pairs / statistics.fmean(float(one @ one) for one in g), rel=1e-12)
-
-
-def test_gradients_are_all_alike_in_a_linear_network_and_shattered_in_a_wide_deep_one():
-    measure = INSTRUMENTS["gradient_autocorrelation"].measure
-    (linear,), (shattered,) = (
-        measure(network_of(activation, init="he", width=100, depth=30, normalization=normalization)).values()
-        for activation, normalization in (("identity", "none"), ("relu", "batch_norm"))
-    )
-    np.testing.assert_allclose(linear, 1, rtol=1e-12)
-    assert (np.abs(shattered) < 0.2).all()
-
-
-@pytest.mark.parametrize("normalization", ["none", "layer_norm", "batch_norm"])
-def test_errors_of_finite_differences_have_a_valley(normalization):
-    measured = INSTRUMENTS["finite_differences"].measure(network_of(normalization=normalization))
-    errors = np.stack([measured[f"finite_differences/error_h{10.0**-k:.0e}"] for k in range(1, 13)])
-    assert (errors[4] < 1e-7).all()  # h = 10⁻⁵
-    assert (errors[0] > 100 * errors[4]).all() and (errors[11] > 100 * errors[4]).all()
-    exact = measured.get("finite_differences/error_complex_step")
-    assert (exact is None) == (normalization != "none")
-    assert exact is None or (exact < 1e-13).all()
-
-
-def test_products_are_counted_exactly():
-    measured = INSTRUMENTS["finite_differences"].measure(network_of())
-    forward = 12 * ((5 + 1) * 7 + 2 * (7 + 1) * 7 + (7 + 1) * 3)  # the bias is one more weight
-    into_layers_below = 12 * (2 * 7 * 7 + 7 * 3)
-    assert (measured["multiply_adds/forward"] == forward).all()
-    assert (measured["multiply_adds/gradient"] == 2 * forward + into_layers_below).all()
-    assert (measured["finite_differences/parameters"] == forward / 12).all()
-
-
-def test_what_is_not_defined_is_not_measured():
-    assert INSTRUMENTS["jacobian"].measure(network_of(normalization="batch_norm")) == {}
-    assert INSTRUMENTS["gradient_autocorrelation"].measure(network_of(batch=1)) == {}

@@ -1,5 +1,6 @@
 """Predictions of wide networks: variances, rates of the gradient a layer, depth scales, criticality."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,8 @@ def chi_1(config: Config, power: float = 1.0, layers: Layers | None = None) -> f
 @PREDICTIONS
 def depth_scale(config: Config, factor: float = 1.0) -> float:
     """ξ = 1/|ln χ₁|, over how many layers a gradient changes by e (Schoenholz 2017), times a factor."""
-    return factor * mean_field.depth_scales(activation(config), sigma_w2_of(config), sigma_b2_of(config)).xi_gradient
+    logarithm = abs(math.log(chi_1(config)))
+    return factor / logarithm if logarithm else math.inf
 
 
 @PREDICTIONS

@@ -166,7 +166,12 @@ class Sweep:
         numbers = {**Counter(self.verdicts.values()), "seconds_total": seconds}
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         note = "\n".join([f"{self.description}\n", *table, "", *failures])
-        files = self._comparison() if status == "FINISHED" else {}
+        files: dict[str, bytes] = {}
+        if status == "FINISHED":
+            try:
+                files = self._comparison()
+            except Exception as error:  # a picture that cannot be drawn must not keep the sweep from being closed
+                note += f"\n\nno comparison: {type(error).__name__}: {error}"
         recorder.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers, files=files)
 
     def _comparison(self) -> dict[str, bytes]:

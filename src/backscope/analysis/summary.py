@@ -17,6 +17,10 @@ def sweep_files(runs: pd.DataFrame, traces: Mapping[str, pd.DataFrame]) -> dict[
     """A sweep's runs (`tracking.reader.runs`) as a table, and figures, by file name; empty if there are no runs."""
     if runs.empty:
         return {}
+    runs = runs.copy()
+    for axis in varying(runs):  # null, which MLflow does not keep, is a choice too
+        if runs[axis].isna().any():
+            runs[axis] = runs[axis].astype(object).where(runs[axis].notna(), "null")
     place = layout(runs)
     sizes = {name: runs[axis].nunique() for name, axis in vars(place).items() if axis}
     row, column, color = (sizes.get(name, 1) for name in ("row", "column", "color"))

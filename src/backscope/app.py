@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from backscope.config import CONF, ROOT, Config, ConfigError, check
 from backscope.process import importing, use_one_thread
-from backscope.tracking import provenance, recorder, store
+from backscope.tracking import pages, provenance, recorder, store
 
 if TYPE_CHECKING:
     from backscope.analysis.diagnosis import Verdict
@@ -51,7 +51,8 @@ def hydra_main(composed: DictConfig) -> Outcome:
     context = HydraConfig.get()
     alone = context.mode == RunMode.RUN
     try:
-        record, verdict, run_id = run(check(composed), list(context.overrides.task))
+        config = check(composed)
+        record, verdict, run_id = run(config, list(context.overrides.task))
     except (ConfigError, store.StoreError) as error:
         if alone:
             stop(error)
@@ -59,7 +60,8 @@ def hydra_main(composed: DictConfig) -> Outcome:
     if alone:
         from backscope.display import show_run
 
-        show_run(record, verdict, run_id)
+        uri = absolute(config.tracking.uri)
+        show_run(record, verdict, pages.run_page(uri, store_of(config)[1], run_id) if run_id else None)
     return outcome(record, verdict, run_id)
 
 

@@ -66,7 +66,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[int((v - low) / span * height + 0.5)] if math.isfinite(v) else "·" for v in values)
 
 
-def show_run(record: "Record", verdict: "Verdict", run_id: str | None) -> None:
+def show_run(record: "Record", verdict: "Verdict", page: str | None) -> None:
     """The verdict, its evidence, the gradient norms by layer and the final numbers of one run."""
     out = console()
     out.print(coloured(verdict.name).append(f": {verdict.evidence}", "default"))
@@ -80,8 +80,8 @@ def show_run(record: "Record", verdict: "Verdict", run_id: str | None) -> None:
     final = {name: np.nanmedian(record.final(name)) for name in record.scalars if name.startswith("test/")}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in final.items())
     out.print(f"{numbers}  {record.seconds['total']:.2f} s", highlight=False)
-    if run_id:
-        out.print(f"MLflow run {run_id}; `make ui` shows it at http://127.0.0.1:5000", highlight=False)
+    if page:
+        out.print(f"to see it: `make ui`, then {page}", highlight=False, soft_wrap=True)
 
 
 class SweepProgress:

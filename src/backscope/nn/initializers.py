@@ -125,6 +125,24 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
+def sigma_w2(
+    n_out: int,
+    n_in: int,
+    name: str,
+    *,
+    gain: float = 1.0,
+    bias_std: float = 0.0,
+    zero_layers: Sequence[int] = (),
+    **parameters: Any,
+) -> float:
+    """σw² = n_in · Var(W) of a layer that `initialize` draws with the same arguments and does not set to zero.
+
+    >>> sigma_w2(64, 32, "he", gain=0.5)
+    0.5
+    """
+    return n_in * gain**2 * INITIALIZERS[name].variance(n_out, n_in, **parameters)
+
+
 def initialize(
     network: Network,
     rngs: Sequence[np.random.Generator],

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backscope.nn.activations import Activation
+from backscope.nn.network import RESIDUALS
 from backscope.theory.backward import backward
 from backscope.theory.forward import Wide, forward, signal_profile
 from backscope.theory.output_kernel import output_kernel
@@ -17,7 +18,6 @@ from backscope.theory.output_kernel import output_kernel
 Array = np.ndarray
 
 SAMPLES = 64  # of a larger batch, evenly spaced, represent it
-SCALES = {"plain": lambda depth: 1.0, "scaled": lambda depth: (depth - 1) ** -0.5, "zero": lambda depth: 0.0}
 
 
 def predict(
@@ -57,7 +57,7 @@ def predict(
     if batch > SAMPLES:
         shown = np.linspace(0, batch - 1, SAMPLES).astype(int)
         x, y = x[shown], y[shown]
-    scale = SCALES[residual](depth) if residual != "none" and depth > 1 else None
+    scale = RESIDUALS[residual](depth) if residual != "none" and depth > 1 else None
     widths = [x.shape[1], *[width] * depth, y.shape[1]]
     network = Wide(activation, sigma_w2, sigma_b2, widths, normalization, scale, dropout, orthogonal, batch)
     with np.errstate(all="ignore"):

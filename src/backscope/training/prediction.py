@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from backscope.nn.initializers import INITIALIZERS
+from backscope.nn.initializers import sigma_w2
 from backscope.nn.network import Network
 from backscope.theory.profile import predict
 
 Array = np.ndarray
-COMMON = ("name", "gain", "bias_std", "zero_layers")
 
 
 def predicted(config: Any, network: Network, x: Array, y: Array) -> dict[str, Array]:
@@ -39,9 +38,5 @@ def weight_variances(init: Any, network: Network) -> list[float] | None:
     """σw² = n_in Var(W) of every layer; None for LSUV, whose scale depends on data."""
     if init["name"] == "lsuv":
         return None
-    parameters = {key: value for key, value in init.items() if key not in COMMON}
-    variance = INITIALIZERS[init["name"]].variance
-    drawn = [
-        layer.n_in * init["gain"] ** 2 * variance(layer.n_out, layer.n_in, **parameters) for layer in network.layers
-    ]
+    drawn = [sigma_w2(layer.n_out, layer.n_in, **init) for layer in network.layers]
     return [0.0 if index in init["zero_layers"] else value for index, value in enumerate(drawn, start=1)]

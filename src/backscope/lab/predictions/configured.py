@@ -9,7 +9,7 @@ from backscope.config import Config
 from backscope.data import Dataset, describe, load
 from backscope.lab.registry import LabError, Registry, pick
 from backscope.lab.runs import Layers, flatten, select_layers
-from backscope.nn.initializers import INITIALIZERS
+from backscope.nn import initializers
 from backscope.theory import (
     mean_field,
 )
@@ -20,9 +20,7 @@ PREDICTIONS = Registry("predict")
 
 def sigma_w2_of(config: Config) -> float:
     """σw² = n_in · Var(W) of the hidden layers that have hidden layers on both sides."""
-    init = {key: value for key, value in config.init.items() if key not in ("name", "gain", "bias_std", "zero_layers")}
-    width = config.model.width
-    return float(width * config.init["gain"] ** 2 * INITIALIZERS[config.init.name].variance(width, width, **init))
+    return float(initializers.sigma_w2(config.model.width, config.model.width, **config.init))
 
 
 def sigma_b2_of(config: Config) -> float:

@@ -9,11 +9,11 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench run ui test lint format lock clean
+.PHONY: help sweep ablation ablations bench run ui test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 sweep: $(READY) ## run an experiment of conf/experiment: make sweep EXPERIMENT=default_study ARGS="training.steps=50"
 	@$(BIN)/backscope experiment=$(EXPERIMENT) $(ARGS)
@@ -35,7 +35,10 @@ ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
 		--backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
 test: lint ## lint, then run all tests
-	@$(BIN)/pytest -n auto --dist loadfile
+	@$(BIN)/pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: $(READY) ## the second tier of tests: whole sweeps that are killed, other launchers, a real server
+	@$(BIN)/pytest -m slow
 
 lint: $(READY) ## check style, format, types and which package imports which
 	@$(BIN)/ruff check .

@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench run ui test test-slow lint format lock clean
+.PHONY: help sweep ablation ablations bench run ui server test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
@@ -33,6 +33,11 @@ run: $(READY) ## run one configuration: make run ARGS="init=he activation=relu m
 ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
 		--backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+
+# through the environment, since others can read a command line: `STORE=postgresql://… make server` shows no password
+server: export MLFLOW_BACKEND_STORE_URI := $(or $(STORE),$(MLFLOW_BACKEND_STORE_URI))
+server: $(READY) ## a tracking server: STORE=postgresql://user@host/db make server AUTH=1 ARGS="--host 0.0.0.0"
+	@exec $(BIN)/python -m backscope.commands.server $(if $(filter-out 0,$(AUTH)),--auth) $(ARGS)
 
 test: lint ## lint, then run all tests
 	@$(BIN)/pytest -n auto --dist loadfile -m "not slow"

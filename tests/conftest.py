@@ -1,6 +1,14 @@
 """What tests share: one BLAS thread, as in every run; hypothesis without chance; runs chosen by their overrides."""
 
 import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from types import SimpleNamespace
 
 os.environ.update(dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"))
 
@@ -77,3 +85,42 @@ def traces():
         return [array.tobytes() for array in arrays], [rng.bit_generator.state for rng in network.dropout_rngs]
 
     return traces
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """free_port(): a port of the loopback address on which nothing listens."""
+
+    def free_port():
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            return probe.getsockname()[1]
+
+    return free_port
+
+
+@pytest.fixture
+def serve(free_port):
+    """serve(folder, "--auth", store=uri, port=…, NAME="value"): our tracking server, once it answers: process, uri."""
+    started = []
+
+    def serve(folder, *options, store=None, port=None, **environment):
+        uri = f"http://127.0.0.1:{(port := port or free_port())}"
+        variables = os.environ | {"MLFLOW_BACKEND_STORE_URI": store or f"sqlite:///{folder}/mlflow.db"} | environment
+        command = [sys.executable, "-m", "backscope.commands.server", "--port", str(port), *options]
+        with open(folder / "server.log", "a") as log:
+            started.append(
+                subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log, process_group=0)
+            )
+        for _ in range(600):  # a minute
+            assert started[-1].poll() is None, (folder / "server.log").read_text()
+            with suppress(OSError):
+                urllib.request.urlopen(f"{uri}/health", timeout=5)
+                return SimpleNamespace(process=started[-1], uri=uri)
+            time.sleep(0.1)
+        raise TimeoutError((folder / "server.log").read_text())
+
+    yield serve
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

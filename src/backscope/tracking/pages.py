@@ -4,6 +4,7 @@ Left to itself the UI opens a view for language models, and hides a sweep's runs
 parameter that only the nested runs have lays them flat, so that the chart page draws the first ten.
 """
 
+import re
 from urllib.parse import quote, urlencode
 
 UI = "http://127.0.0.1:5000"  # where `make ui` serves a store that is not a server
@@ -31,4 +32,9 @@ def sweep_page(uri: str, experiment_id: str, sweep_id: str) -> str:
 
 
 def _server(uri: str) -> str:
-    return uri.rstrip("/") if uri.startswith("http") else UI
+    """The server's address, without the user name and password that may be in it.
+
+    >>> _server("https://me:secret@lab:5000/")
+    'https://lab:5000'
+    """
+    return re.sub(r"//[^/]*@", "//", uri.rstrip("/")) if uri.startswith("http") else UI

@@ -17,12 +17,14 @@ from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SQLITE = "sqlite:///"
 HTTP = ("http://", "https://")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SQL = ("postgresql", "mysql", "mssql")
 ALLOWED = "sqlite:///path.db, postgresql://…, mysql://…, mssql://…, http://… or https://…"
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -55,6 +57,7 @@ def client(uri: str) -> "MlflowClient":
     """This process's client of the store at an absolute URI; importing and opening are paid once."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
@@ -76,9 +79,7 @@ def prepare(uri: str, experiment: str, artifacts: str | None = None) -> str:
     `artifacts` is where a new experiment keeps its files: `mlartifacts/` beside a SQLite store unless given; a
     tracking server chooses by itself. Raises StoreError within seconds if the store cannot be written or reached.
     """
-    with _environment(IMPATIENCE), _explained(uri), _lock(uri):
-        _check(uri)
-        store = client(uri)
+    with _opened(uri) as store:
         found = store.get_experiment_by_name(experiment)
         if found is None:
             location = artifacts or _beside(uri, experiment)
@@ -88,14 +89,55 @@ def prepare(uri: str, experiment: str, artifacts: str | None = None) -> str:
             f"tracking.experiment={experiment}: it was deleted; restore it with "
             f"`mlflow experiments restore -x {found.experiment_id}` or choose another name"
         )
+    _check_location(uri, experiment, str(found.artifact_location))
     return str(found.experiment_id)
 
 
-def _beside(uri: str, experiment: str) -> str | None:
-    if uri.startswith(HTTP):
-        return None
+def make(uri: str) -> None:
+    """Make the store at an absolute URI if it is missing; raises StoreError within seconds if it cannot be used."""
+    with _opened(uri):
+        pass
+
+
+def folder(uri: str) -> Path:
+    """Where artifacts are kept: `mlartifacts/` beside a SQLite store, in this directory for another database."""
     root = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
-    return (root / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment)).as_uri()
+    return root / "mlartifacts"
+
+
+def shown(uri: str) -> str:
+    """The URI without its password.
+
+    >>> shown("postgresql://me:secret@lab/runs")
+    'postgresql://me:***@lab/runs'
+    """
+    return re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", uri)
+
+
+def _beside(uri: str, experiment: str) -> str | None:
+    return None if uri.startswith(HTTP) else (folder(uri) / re.sub(r"[^\w.-]+", "_", experiment)).as_uri()
+
+
+def _check_location(uri: str, experiment: str, location: str) -> None:
+    """Raise StoreError if artifacts would have to go past a server, or through it into a folder of its machine."""
+    if not uri.startswith(HTTP):
+        reachable, owner = not location.startswith("mlflow-artifacts:"), "a tracking server"
+    else:
+        path, owner = Path(unquote(urlparse(location).path)), "the machine that made it"
+        reachable = not location.startswith(("file:", "/")) or (urlparse(uri).hostname in LOOPBACK and path.is_dir())
+    if not reachable:
+        raise StoreError(
+            f"tracking.experiment={experiment}: its files, in {location}, are written by {owner} only; "
+            f"allowed with tracking.uri={shown(uri)} is another name"
+        )
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator["MlflowClient"]:
+    """The client, while this process holds the store's lock; failures within become a StoreError."""
+    with _environment(IMPATIENCE), _explained(uri), _lock(uri):
+        _check(uri)
+        yield client(uri)
 
 
 def _check(uri: str) -> None:
@@ -139,12 +181,15 @@ def _explained(uri: str) -> Iterator[None]:
     except StoreError:
         raise
     except Exception as error:
-        shown = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", uri)
-        raise StoreError(f"tracking.uri={shown}: cannot be used: {_reason(error)}") from error
+        raise StoreError(f"tracking.uri={shown(uri)}: cannot be used: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:
     """What the operating system said, if that is beneath it all (connection refused), else the error's first line."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; drivers of databases come with `.venv/bin/pip install -e .[server]`"
+    if "error code 401" in str(error):
+        return "it refuses this user: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     beneath: BaseException | None = error
     while beneath is not None:
         if isinstance(beneath, OSError) and beneath.strerror:

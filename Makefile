@@ -4,6 +4,7 @@ EXPERIMENT ?= default_study
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+LAUNCHERS := .venv/.launchers
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -42,7 +43,7 @@ server: $(READY) ## a tracking server: STORE=postgresql://user@host/db make serv
 test: lint ## lint, then run all tests
 	@$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
-test-slow: $(READY) ## the second tier of tests: whole sweeps that are killed, other launchers, a real server
+test-slow: $(LAUNCHERS) ## the second tier of tests: whole sweeps that are killed, other launchers, a real server
 	@$(BIN)/pytest -m slow
 
 lint: $(READY) ## check style, format, types and which package imports which
@@ -55,10 +56,12 @@ format: $(READY) ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: $(READY) ## pin the newest versions that pyproject.toml allows in requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
+lock: $(READY) ## pin the newest versions that pyproject.toml allows in requirements.lock, and in .ci/launchers.lock what it lacks
 	@$(BIN)/uv --version > /dev/null 2>&1 || $(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
-		--extra dev pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra dev pyproject.toml -o requirements.lock
+	@$(COMPILE) --no-header --extra ray --extra slurm --extra optuna -c requirements.lock pyproject.toml \
+		| awk 'NR == FNR {seen[$$1]; next} /^[^ ]/ {keep = !($$1 in seen)} keep' requirements.lock - > .ci/launchers.lock
 
 clean: ## remove the environment and caches; runs and their store stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
@@ -71,4 +74,8 @@ $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(LAUNCHERS): $(READY) .ci/launchers.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .ci/launchers.lock
 	@touch $@

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 os.environ.update(dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"))
@@ -85,6 +86,36 @@ def traces():
         return [array.tobytes() for array in arrays], [rng.bit_generator.state for rng in network.dropout_rngs]
 
     return traces
+
+
+@pytest.fixture(scope="session")
+def content():
+    """content(uri, experiment): all that a store holds of its finished runs, by name, but for times and ids.
+
+    Where two of them have one name, or a file is missing, it raises.
+    """
+    from mlflow.tracking import MlflowClient
+
+    from backscope.tracking import reader
+
+    def of(client, run_id, trace):
+        run = client.get_run(run_id)
+        keys = [key for key in run.data.metrics if "seconds" not in key]
+        history = {key: [(each.step, each.value) for each in client.get_metric_history(run_id, key)] for key in keys}
+        tags = {key: run.data.tags[key] for key in ("verdict", "config_hash", "mlflow.note.content")}
+        texts = {name: client.download_artifacts(run_id, name) for name in ("config.yaml", "overrides.yaml")}
+        texts = {name: Path(path).read_text() for name, path in texts.items()}
+        return run.data.params, tags, texts, history, trace.to_csv()
+
+    def content(uri, experiment):
+        runs = reader.runs(experiment, uri=uri)
+        if len(runs) == 0:
+            return {}
+        assert runs["name"].is_unique
+        client, traces = MlflowClient(uri), reader.traces(runs, uri)
+        return {row["name"]: of(client, run_id, traces[run_id]) for run_id, row in runs.iterrows()}
+
+    return content
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The lab book's engine, on synthetic traces and on one small real sweep; and that every page of the book is right."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -318,7 +319,7 @@ def test_command(tmp_path, monkeypatch):
     assert main(["zero_init", "--again", uri]) == 0
     sweep = sweeps.load("zero_init", [uri])
     assert len(sweep.runs) == sweep.jobs == 2
-    assert {"claims.md", "claims.json"} <= {file.path for file in sweep.client.list_artifacts(sweep.parent)}
+    assert {"claims.md", "results.json"} <= {file.path for file in sweep.client.list_artifacts(sweep.parent)}
     experiment = sweep.client.get_experiment_by_name("zero_init").experiment_id
     children = sweep.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{sweep.parent}'")
     sweep.client.delete_run(children[0].info.run_id)
@@ -340,12 +341,16 @@ def test_readme_keeps_what_a_person_wrote(tmp_path, monkeypatch, config):
     readme.write_text(f"# x\n\n## Question\n\nWhy?\n\n{book.BEGIN}\nstale\n{book.END}\n\n## Reading\n\nBecause.\n")
     run = make(config, {"test/loss": 1.0})
     results = [evaluate(claim(measure={"mean": {"quantity": "test/loss"}}, expect="== 1"), [run])]
-    book.write(book.Page("x", results, 1, 12.0, ["picture"]), {"picture.png": b"png"})
+    made_with = {"version.numpy": "2.4", "cpu": "AMD EPYC", "git.dirty": "false"}
+    book.write(book.Page("x", results, 1, 12.0, ["picture"], made_with), {"picture.png": b"png"})
     text = readme.read_text()
     assert "stale" not in text
     assert text.startswith("# x\n\n## Question\n\nWhy?\n\n<!-- results: begin -->")
     assert text.endswith("<!-- results: end -->\n\n## Reading\n\nBecause.\n")
-    assert "**1 of 1 claims hold**, 1 runs in 12 s" in text
+    assert "**1 of 1 claims hold**, 1 runs in 12 s" in text and "Made with numpy 2.4, AMD EPYC (" in text
+    committed = json.loads((folder / "results.json").read_text())
+    assert committed["made with"] == made_with
+    assert [each["measured value"] for each in committed["claims"]] == [1.0]
     book.write_index(["x"])
     assert "| [x](x/README.md) | Why? | all 1 hold | 1 | 12 s |" in (tmp_path / "README.md").read_text()
     readme.write_text("# x\n")

@@ -64,7 +64,7 @@ def ablation(name: str, overrides: Sequence[str] = (), again: bool = False) -> b
     results = [claims.evaluate(claim, sweep.runs, sweep.missing) for claim in found.claims]
     pictures = figures.draw(drawings, sweep.runs)
     seconds = sweep.seconds + time.perf_counter() - began
-    page = book.Page(name, results, sweep.jobs, seconds, list(drawings))
+    page = book.Page(name, results, sweep.jobs, seconds, list(drawings), sweep.provenance)
     book.show(page, _console())
     sweeps.publish(sweep, {**pictures, **book.files(page)})
     if not sweep.overrides and not sweep.missing:

@@ -8,8 +8,8 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,8 +17,10 @@ from rich.table import Table
 from backscope.config import ROOT
 from backscope.lab.claims import Result
 from backscope.lab.registry import LabError
+from backscope.training.record import TIMES
 
 BOOK = ROOT / "experiments"
+RESULTS = "results.json"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 COLUMNS = ("claim", "predicted or expected", "measured", "band", "verdict", "source")
 SUMMARY = re.compile(r"\*\*(\d+) of (\d+) claims hold\*\*, (\d+) runs in ([\d.]+) s")
@@ -26,13 +28,14 @@ SUMMARY = re.compile(r"\*\*(\d+) of (\d+) claims hold\*\*, (\d+) runs in ([\d.]+
 
 @dataclass(frozen=True)
 class Page:
-    """The outcome of an ablation: its results, how many runs there were, and how long all of it took."""
+    """The outcome of an ablation: its results, how many runs there were, how long all of it took, and on what."""
 
     name: str
     results: Sequence[Result]
     runs: int
     seconds: float
     figures: Sequence[str]
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def held(self) -> int:
@@ -87,22 +90,26 @@ def show(page: Page, console: Console) -> None:
 
 
 def files(page: Page) -> dict[str, bytes]:
-    """The table as Markdown and as JSON, for the parent run."""
-    rows = [
-        dict(zip(COLUMNS, row(result), strict=True))
-        | {"holds": result.holds, "runs": result.runs}
-        | ({"measured value": result.worst.measured, "predicted value": result.worst.predicted} if result.worst else {})
-        for result in page.results
-    ]
+    """The table as Markdown, and as JSON with the numbers to their last digit and what they were made with."""
     table = markdown(COLUMNS, [row(result) for result in page.results])
+    found = {"made with": page.provenance, "claims": [entry(result) for result in page.results]}
     return {
         "claims.md": table.encode(),
-        "claims.json": json.dumps(rows, indent=1, ensure_ascii=False).encode(),
+        RESULTS: (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode(),
     }
 
 
+def entry(result: Result) -> dict[str, Any]:
+    """A result as it stands in results.json: the cells of its row, and the numbers in them (null: not finite)."""
+    worst = result.worst
+    values = {"measured value": worst.measured, "predicted value": worst.predicted} if worst else {}
+    finite = {key: None if value is None or not math.isfinite(value) else value for key, value in values.items()}
+    timed = any(name.startswith(TIMES) for name in result.claim.quantities)
+    return dict(zip(COLUMNS, row(result), strict=True)) | finite | {"is a time": timed}
+
+
 def write(page: Page, pictures: Mapping[str, bytes]) -> None:
-    """Replace the results in the ablation's README, and the pictures beside it.
+    """Replace the results in the ablation's README, and results.json and the pictures beside it.
 
     Raises LabError for a README without the marks.
     """
@@ -110,14 +117,26 @@ def write(page: Page, pictures: Mapping[str, bytes]) -> None:
     text = path.read_text() if path.exists() else f"# {page.name}\n\n{BEGIN}\n{END}\n"
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
         raise LabError(f"{path}: needs the lines {BEGIN} and {END}, between which results are written")
-    for name, content in pictures.items():
+    for name, content in {**pictures, RESULTS: files(page)[RESULTS]}.items():
         (path.parent / name).write_bytes(content)
     before, rest = text.split(BEGIN)
     summary = f"**{page.held} of {len(page.results)} claims hold**, {page.runs} runs in {page.seconds:.0f} s"
     table = markdown(COLUMNS, [row(result) for result in page.results])
     block = [BEGIN, table, *[f"![{name.replace('_', ' ')}]({name}.png)" for name in page.figures]]
-    block += [f"{summary}, backscope {version('backscope')}, `make ablation NAME={page.name}`.", END]
+    block += [f"{summary}, `make ablation NAME={page.name}`.{made_with(page.provenance)}", END]
     path.write_text(before + "\n\n".join(block) + rest.split(END)[1])
+
+
+def made_with(provenance: Mapping[str, str]) -> str:
+    """On which libraries and machine a page's numbers were measured, in a sentence; all of it is in results.json.
+
+    >>> made_with({"version.backscope": "0.1.0", "blas": "openblas 0.3.31", "cpu": "AMD EPYC"})
+    ' Made with backscope 0.1.0, openblas 0.3.31, AMD EPYC ([results.json](results.json)).'
+    """
+    labels = {f"version.{name}": f"{name} " for name in ("backscope", "python", "numpy", "scipy")}
+    keys = [key for key in (*labels, "blas", "cpu") if key in provenance]
+    parts = ", ".join(labels.get(key, "") + provenance[key] for key in keys)
+    return f" Made with {parts} ([{RESULTS}]({RESULTS}))." if parts else ""
 
 
 def write_index(names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 A claim never holds for want of evidence: missing runs, an unmeasured quantity and a NaN all count against it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,18 @@ class Claim:
     predict: Call | None
     tolerance: Tolerance | None
     source: str
+
+    @property
+    def quantities(self) -> set[str]:
+        """Every name that the measure was given, those of quantities among them."""
+
+        def walk(node: Any) -> Iterator[str]:
+            for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+                yield from walk(each)
+            if isinstance(node, str):
+                yield node
+
+        return set(walk(self.measure.given))
 
     @classmethod
     def parse(cls, node: Any) -> "Claim":

@@ -17,6 +17,7 @@ from backscope.config import check
 from backscope.lab.registry import LabError
 from backscope.lab.runs import Run, pooled
 from backscope.tracking import recorder, store
+from backscope.tracking.provenance import provenance
 from backscope.tracking.reader import locate, read_trace
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ PARENT = "mlflow.parentRunId"
 class Sweep:
     """The finished runs of a sweep; `missing` says, in words, which others there should be.
 
-    `overrides` are what made it another one than the committed ablation, `seconds` how long it took.
+    `overrides` are what made it another one than the committed ablation, `seconds` how long it took, `provenance`
+    which code, libraries and machine ran it.
     """
 
     client: "MlflowClient"
@@ -42,6 +44,7 @@ class Sweep:
     missing: str
     overrides: str
     seconds: float
+    provenance: Mapping[str, str]
 
 
 def start(name: str, overrides: Sequence[str]) -> None:
@@ -117,6 +120,7 @@ def load(name: str, overrides: Sequence[str]) -> Sweep:
         missing,
         tags.get(OVERRIDES, ""),
         float(tags.get(SECONDS, "nan")),
+        {key: tags[key] for key in provenance() if key in tags},
     )
 
 

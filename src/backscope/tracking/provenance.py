@@ -35,6 +35,7 @@ def _blas() -> dict[str, str]:
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    pools.sort(key=lambda pool: "numpy" not in "/".join(Path(pool["filepath"]).parts[-3:-1]))  # SciPy brings its own
     if not pools:
         return {}
     name = " ".join(str(pools[0].get(key) or "") for key in ("internal_api", "version", "architecture"))

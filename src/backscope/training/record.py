@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray
+TIMES = ("seconds/", "summary/seconds_")  # begin the names of quantities and metrics that no two runs share
 
 
 @dataclass

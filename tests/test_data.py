@@ -229,7 +229,7 @@ def test_every_dataset_has_its_option_with_the_defaults_of_the_code():
         option = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
         option.pop("defaults", None)
         parameters = {**inspect.signature(load).parameters, **inspect.signature(factory).parameters}
-        expected = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
+        expected = {key: p.default for key, p in parameters.items() if p.default is not p.empty and key != "own"}
         assert option == {"name": name} | expected
         assert describe(**option) == describe(name)
         assert not any(refusal(value, parameters[key].annotation) for key, value in option.items())

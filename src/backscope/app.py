@@ -23,6 +23,7 @@ from backscope.tracking import pages, provenance, recorder, store
 
 if TYPE_CHECKING:
     from backscope.analysis.diagnosis import Verdict
+    from backscope.data import Source
     from backscope.training import Record
 
 
@@ -71,8 +72,10 @@ def stop(error: Exception | str) -> NoReturn:
     raise SystemExit(2)
 
 
-def run(config: Config, overrides: Sequence[str] = ()) -> tuple["Record", "Verdict", str | None]:
-    """Train a configuration, judge it and track it; the last is MLflow's run id, None without tracking.
+def run(
+    config: Config, overrides: Sequence[str] = (), own: "Source | None" = None
+) -> tuple["Record", "Verdict", str | None]:
+    """Train a configuration (on one's own data), judge it and track it; the last is MLflow's run id, None without.
 
     Raises StoreError, before anything is trained, if the store cannot be used.
     """
@@ -80,7 +83,7 @@ def run(config: Config, overrides: Sequence[str] = ()) -> tuple["Record", "Verdi
     if tracked:
         store_of(config)
     try:
-        record, verdict = measure(config)
+        record, verdict = measure(config, own)
     except Exception as error:
         if tracked:
             with suppress(Exception):  # the first error is the one to report
@@ -95,14 +98,14 @@ def run(config: Config, overrides: Sequence[str] = ()) -> tuple["Record", "Verdi
     return record, verdict, run_id
 
 
-def measure(config: Config) -> tuple["Record", "Verdict"]:
+def measure(config: Config, own: "Source | None" = None) -> tuple["Record", "Verdict"]:
     """Train a configuration, every replica on its own draw and split of the data, and judge it."""
     from backscope.analysis.diagnosis import diagnose
     from backscope.data import load
     from backscope.training import Streams, train
 
     seeds = range(config.seed, config.seed + config.replicas)
-    record = train(config, [load(rng=Streams.of(seed).data, **config.data) for seed in seeds])
+    record = train(config, [load(rng=Streams.of(seed).data, own=own, **config.data) for seed in seeds])
     return record, diagnose(record)
 
 

@@ -9,6 +9,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 LIBRARIES = ("OPENBLAS_NUM", "MKL_NUM", "OMP_NUM", "BLIS_NUM", "VECLIB_MAXIMUM")
 ONE_THREAD = {f"{library}_THREADS": "1" for library in LIBRARIES}
@@ -21,6 +26,20 @@ def use_one_thread() -> None:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(1)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For a while: in a notebook, whose other libraries keep the threads that they have."""
+    with _pools().limit(limits=1):
+        yield
+
+
+@cache
+def _pools() -> "ThreadpoolController":
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager

@@ -46,11 +46,18 @@ STYLE: dict[Any, Any] = {
 }
 
 
+class Picture(Figure):
+    """A figure that a notebook shows as the value of a cell, whether or not pyplot is there."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        return render(self), {"width": round(100 * self.get_figwidth())}
+
+
 @contextmanager
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, np.ndarray]]:
     """A figure in our style and its axes (rows, columns); sizes in inches."""
     with mpl.rc_context(STYLE):
-        figure = Figure((width, height))
+        figure = Picture((width, height))
         FigureCanvasAgg(figure)
         yield figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -72,7 +79,7 @@ def panels(
     gap = 0.16
     size = (left + columns * (width + gap), bottom + top + rows * (height + gap))
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):
-        figure = Figure(size)
+        figure = Picture(size)
         FigureCanvasAgg(figure)
         figure.subplots_adjust(
             left / size[0], bottom / size[1], 1 - gap / size[0], 1 - top / size[1], gap / width, gap / height

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
@@ -22,23 +23,41 @@ def profile(
     trace: pd.DataFrame, quantity: str = "grad_norm", steps: Sequence[int] | None = None, title: str = ""
 ) -> Figure:
     """A quantity by layer at several steps (the nearest measured; four by default); theory's prediction is dashed."""
+    with canvas(5.0, 2.8) as (figure, ((axes,),)):
+        axes.set_title(_title(title, _profile(axes, trace, quantity, steps)))
+    return figure
+
+
+def overview(trace: pd.DataFrame, title: str = "") -> Figure:
+    """What matters most: the loss over the steps, and the gradient norms by layer under theory's prediction."""
+    with canvas(8.4, 2.9, columns=2) as (figure, ((left, right),)):
+        measured = _curves(left, trace, "loss")
+        if "grad_norm" in set(trace["quantity"]):
+            _profile(right, trace, "grad_norm")
+        else:
+            right.set_axis_off()
+        figure.suptitle(_title(title, measured), fontsize=8.5)
+    return figure
+
+
+def _profile(axes: Axes, trace: pd.DataFrame, quantity: str, steps: Sequence[int] | None = None) -> Cube:
+    """A quantity by layer on these axes; returns what was measured."""
     measured = cube(trace, quantity)
     asked = steps if steps is not None else _few(measured.steps)
     moments = list(dict.fromkeys(int(measured.at(step).steps[0]) for step in asked))
     predicted = trace[trace["quantity"] == f"theory/{quantity}"].sort_values("layer")
-    with canvas(5.0, 2.8) as (figure, ((axes,),)):
-        for step, color in sequence(moments).items():
-            middle = spread(measured.at(step).values[0], 0)
-            line(axes, measured.layers, *middle, color=color, marker="o", label=f"step {step}")
-        if len(predicted):
-            layers, values = predicted["layer"].to_numpy(), predicted["value"].to_numpy()
-            line(axes, layers, values, values, values, color="black", linestyle="--", label="theory, step 0")
-        if PROBES[quantity].logarithmic:
-            finish([axes])
-        layer_axis(axes, measured.layers)
-        axes.set(xlabel="layer (1 = nearest the input)", ylabel=PROBES[quantity].title, title=_title(title, measured))
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
+    for step, color in sequence(moments).items():
+        middle = spread(measured.at(step).values[0], 0)
+        line(axes, measured.layers, *middle, color=color, marker="o", label=f"step {step}")
+    if len(predicted):
+        layers, values = predicted["layer"].to_numpy(), predicted["value"].to_numpy()
+        line(axes, layers, values, values, values, color="black", linestyle="--", label="theory, step 0")
+    if PROBES[quantity].logarithmic:
+        finish([axes])
+    layer_axis(axes, measured.layers)
+    axes.set(xlabel="layer (1 = nearest the input)", ylabel=PROBES[quantity].title)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return measured
 
 
 def heatmap(trace: pd.DataFrame, quantity: str = "grad_norm", title: str = "") -> Figure:
@@ -62,24 +81,25 @@ def curves(trace: pd.DataFrame, title: str = "") -> Figure:
     scores = [name for name in ("accuracy", "r2") if f"test/{name}" in set(trace["quantity"])]
     with canvas(6.4, 2.5, columns=1 + len(scores)) as (figure, (row,)):
         for axes, name in zip(row, ["loss", *scores], strict=True):
-            for part, color in sequence(["train", "test"]).items():
-                if f"{part}/{name}" not in set(trace["quantity"]):
-                    continue
-                measured = cube(trace, f"{part}/{name}")
-                low, middle, high = spread(measured.values[:, :, 0], 1)
-                axes.plot(
-                    measured.steps,
-                    middle,
-                    color=color,
-                    label=part,
-                    marker="o" if len(measured.steps) < 30 else "",
-                )
-                axes.fill_between(measured.steps, low, high, color=color, alpha=0.2, linewidth=0)
-            axes.set(xlabel="step", ylabel={"r2": "R²"}.get(name, name))
-            axes.set_ylim((0, 1) if name == "accuracy" else None)
-            axes.legend()
+            _curves(axes, trace, name)
         figure.suptitle(title, fontsize=8.5)
     return figure
+
+
+def _curves(axes: Axes, trace: pd.DataFrame, name: str) -> Cube:
+    """A loss or a score of training and test over the steps on these axes; returns the last of them."""
+    parts = [part for part in ("train", "test") if f"{part}/{name}" in set(trace["quantity"])]
+    colors = sequence(["train", "test"])
+    for part in parts:
+        measured = cube(trace, f"{part}/{name}")
+        low, middle, high = spread(measured.values[:, :, 0], 1)
+        marker = "o" if len(measured.steps) < 30 else ""
+        axes.plot(measured.steps, middle, color=colors[part], label=part, marker=marker)
+        axes.fill_between(measured.steps, low, high, color=colors[part], alpha=0.2, linewidth=0)
+    axes.set(xlabel="step", ylabel={"r2": "R²"}.get(name, name))
+    axes.set_ylim((0, 1) if name == "accuracy" else None)
+    axes.legend()
+    return measured
 
 
 def distinct_neurons(trace: pd.DataFrame, width: int, title: str = "") -> Figure:

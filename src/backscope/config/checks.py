@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from backscope.config.schema import GROUPS, SECTIONS, Choice, Config, parameters
-from backscope.data import Shape, describe
+from backscope.data import ARRAYS, Shape, Source, describe
 from backscope.nn.domains import refusal
 from backscope.probes import of_tier
 
@@ -40,8 +40,8 @@ def unknown(key: str, known: list[str], where: str = "") -> ConfigError:
     return ConfigError(f"{key}: no such key{where}{hint} Known are {', '.join(known)}")
 
 
-def check(config: DictConfig | Mapping[str, Any]) -> Config:
-    """The typed configuration, if all its values are allowed and fit together.
+def check(config: DictConfig | Mapping[str, Any], own: Source | None = None) -> Config:
+    """The typed configuration, if all its values are allowed and fit together; of one's own data if there are some.
 
     Raises ConfigError for the first that is not.
     """
@@ -54,11 +54,13 @@ def check(config: DictConfig | Mapping[str, Any]) -> Config:
         if key not in plain:
             raise refuse(key, None, "a value")
     values: dict[str, Any] = {group: _choice(group, plain[group]) for group in GROUPS}
+    if own is not None:
+        values["data"] = Choice(values["data"] | {"name": ARRAYS, "digest": own.digest})
     for name, section in SECTIONS.items():
         values[name] = section(**_values(name, plain[name], get_type_hints(section, include_extras=True)))
     scalars = {key: top[key] for key in top if key not in values}
     checked = Config(**values, **_values("", {key: plain[key] for key in scalars}, scalars))
-    _check_together(checked)
+    _check_together(checked, own)
     return checked
 
 
@@ -116,10 +118,10 @@ def _is_real(domain: Any) -> bool:
     return domain is float or any(_is_real(each) for each in get_args(domain))
 
 
-def _check_together(config: Config) -> None:
+def _check_together(config: Config, own: Source | None) -> None:
     """What no value shows by itself."""
     try:
-        data = describe(**config.data)
+        data = describe(**config.data, own=own)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     batch, training = config.training.batch_size, f"the training part of {config.data.name}"

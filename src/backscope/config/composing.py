@@ -8,28 +8,62 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
+from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from backscope.config.checks import check
+from backscope.config.checks import ConfigError, check
 from backscope.config.schema import Config
+from backscope.data import Source
 
 ROOT = Path(__file__).resolve().parents[3]
 CONF = ROOT / "conf"
 
 
-def compose(*overrides: str) -> Config:
-    """The checked configuration that these overrides choose.
+def compose(*overrides: str, own: Source | None = None) -> Config:
+    """The checked configuration that these overrides choose, of a network for one's own data if there are some.
+
+    Hydra's global state stays as it is, so that this can be called from anywhere. Raises ConfigError or Hydra's
+    exceptions for what is not allowed.
 
     >>> compose("init=he", "model.depth=3").init.name
     'he'
     """
-    with quiet(), initialize_config_dir(str(CONF), version_base="1.3"):
-        return check(hydra_compose("config", list(overrides)))
+    parsed = [parse(override) for override in overrides]
+    for override in parsed:
+        if override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: several values are a sweep: allowed is one, or `backscope -m`")
+    keys = frozenset(override.key_or_group for override in parsed if "." not in override.key_or_group)
+    with quiet(), _version_base("1.3"):
+        return check(_composer(keys)(overrides), own)
+
+
+@cache
+def _composer(keys: frozenset[str]) -> "Composer":
+    """The composer for overrides with these keys, which from its second call on only copies."""
+    return Composer(*_loaded())
+
+
+@cache
+def _loaded() -> tuple[ConfigLoaderImpl, DictConfig]:
+    loader = ConfigLoaderImpl(create_config_search_path(str(CONF)))
+    return loader, loader.load_configuration("config", [], RunMode.RUN)
+
+
+@contextmanager
+def _version_base(base: str) -> Iterator[None]:
+    """Whatever version of Hydra's behaviour another program in this process has asked for."""
+    before = version.getbase()
+    version.setbase(base)
+    try:
+        yield
+    finally:
+        version.VersionBase.instance().version_base = before
 
 
 @contextmanager
@@ -42,8 +76,11 @@ def quiet() -> Iterator[None]:
 
 @cache
 def parse(override: str) -> Override:
-    """One override, parsed once: a sweep repeats a few of them over and over."""
-    return OverridesParser.create().parse_override(override)
+    """One override, parsed once: a sweep repeats a few of them over and over; raises OverrideParseException."""
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        raise OverrideParseException(override, str(error)) from error
 
 
 class Composer:

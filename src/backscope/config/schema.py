@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
 
@@ -172,7 +172,12 @@ def parameters(group: str, option: str) -> dict[str, Any]:
 def _domains(function: Callable[..., Any]) -> dict[str, Any]:
     """The arguments whose annotation states a domain; the others (`n_in: int`) are not a user's to choose."""
     annotations = {name: each.annotation for name, each in inspect.signature(function).parameters.items()}
-    return {name: each for name, each in annotations.items() if get_origin(each) or each is bool}
+    return {name: each for name, each in annotations.items() if _is_domain(each)}
+
+
+def _is_domain(annotation: Any) -> bool:
+    stated = annotation is bool or get_origin(annotation) in (Annotated, Literal)
+    return stated or any(map(_is_domain, get_args(annotation)))
 
 
 COMMON: dict[str, dict[str, Any]] = {

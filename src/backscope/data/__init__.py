@@ -3,6 +3,8 @@
 `describe` says what a dataset will look like without touching it; `load` draws, splits and standardises it.
 """
 
+from backscope.data.arrays import ARRAYS, arrays, digest
 from backscope.data.loading import DATASETS, Dataset, Shape, describe, load
+from backscope.data.source import Source
 
-__all__ = ["DATASETS", "Dataset", "Shape", "describe", "load"]
+__all__ = ["ARRAYS", "DATASETS", "Dataset", "Shape", "Source", "arrays", "describe", "digest", "load"]

@@ -57,6 +57,7 @@ class Shape(NamedTuple):
 def describe(
     name: str,
     *,
+    own: Source | None = None,
     standardize: bool = True,
     whiten: Count | None = None,
     n_train: Count | None = None,
@@ -65,17 +66,16 @@ def describe(
 ) -> Shape:
     """The shape that `load` with the same arguments returns, at no cost: nothing is drawn or imported.
 
-    Raises ValueError, naming key, value and what is allowed, for an unknown name or an impossible size.
+    `own` is a source of one's own, where the name is not a registered one. Raises ValueError, naming key, value and
+    what is allowed, for an unknown name or an impossible size.
 
     >>> describe("digits", n_train=100)
     Shape(n_train=100, n_test=360, n_in=64, n_out=10, task='classification')
     """
-    if name not in DATASETS:
-        raise ValueError(f"data.name={name}: allowed are {', '.join(DATASETS)}")
-    source = DATASETS[name](**parameters)
-    n_test = math.ceil(test_fraction * source.n_samples) if 0 < test_fraction < 1 else 0
+    source = _source(name, own, parameters)
+    n_test = math.ceil(test_fraction * source.n_samples) if 0 < test_fraction < 1 and not source.whole else 0
     available = source.n_samples - n_test
-    if n_test < 1 or available < 1:
+    if (n_test < 1 and not source.whole) or available < 1:
         raise ValueError(
             f"data.test_fraction={test_fraction}: allowed is a number in (0, 1) that leaves {name} "
             f"({source.n_samples} samples) a training part"
@@ -96,6 +96,7 @@ def load(
     name: str,
     rng: np.random.Generator,
     *,
+    own: Source | None = None,
     standardize: bool = True,
     whiten: Count | None = None,
     n_train: Count | None = None,
@@ -112,8 +113,8 @@ def load(
     >>> load("iris", np.random.default_rng(0)).x_train.shape
     (120, 4)
     """
-    shape = describe(name, whiten=whiten, n_train=n_train, test_fraction=test_fraction, **parameters)
-    x, y = DATASETS[name](**parameters).draw(rng)
+    shape = describe(name, own=own, whiten=whiten, n_train=n_train, test_fraction=test_fraction, **parameters)
+    x, y = _source(name, own, parameters).draw(rng)
     if shape.task == "regression":
         y = y.reshape(len(y), shape.n_out)
     x_train, x_test, y_train, y_test = _split(x, y, shape, rng)
@@ -135,6 +136,14 @@ def load(
         shape.n_out,
         shape.task,
     )
+
+
+def _source(name: str, own: Source | None, parameters: dict[str, Any]) -> Source:
+    if own is not None:
+        return own
+    if name not in DATASETS:
+        raise ValueError(f"data.name={name}: allowed are {', '.join(DATASETS)}")
+    return DATASETS[name](**parameters)
 
 
 def _split(x: Array, y: Array, shape: Shape, rng: np.random.Generator) -> list[Array]:

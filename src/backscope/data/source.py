@@ -18,13 +18,18 @@ Classes = Annotated[int, Interval(2, 1000, "both", integer=True)]
 
 @dataclass(frozen=True)
 class Source:
-    """What draw(rng) → (x, y) will return: x (n_samples, n_in), y (n_samples,) classes or real targets."""
+    """What draw(rng) → (x, y) will return: x (n_samples, n_in), y (n_samples,) classes or real targets.
+
+    `digest` is that of the arrays, where no registered name stands for them; `whole` keeps no part for a test.
+    """
 
     n_samples: int
     n_in: int
     n_out: int
     draw: Callable[[np.random.Generator], tuple[Array, Array]]
     task: Task = "classification"
+    digest: str = ""
+    whole: bool = False
 
 
 def seed(rng: np.random.Generator) -> int:

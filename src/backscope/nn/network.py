@@ -13,6 +13,7 @@ import numpy as np
 from backscope.nn.activations import Activation
 from backscope.nn.layers import Layer, total, unit_major
 from backscope.nn.losses import LOSSES
+from backscope.nn.normalization import BatchNorm
 
 Array = np.ndarray
 
@@ -92,13 +93,18 @@ class Network:
         first = self.layers[0]
         return first.delta_in @ first.W
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Array, size: int | None = None) -> Array:
         """The outputs (R, N, n_out) in evaluation: running statistics, no dropout; in chunks of the training batch."""
-        size = self.batch or x.shape[1]
+        size = size or self.batch or x.shape[1]
         chunks = [x[:, i : i + size] for i in range(0, x.shape[1], size)]
         outputs = np.concatenate([self._outputs(chunk, training=False).copy() for chunk in chunks], axis=1)
         self._bind(size)
         return outputs
+
+    def statistics(self) -> list[Array]:
+        """The means and variances (R, n) that batch normalization keeps for evaluation, which `theta` does not hold."""
+        normalizations = [layer.normalization for layer in self.layers]
+        return [each for one in normalizations if isinstance(one, BatchNorm) for each in (one.mean, one.variance)]
 
     def calibrate(self, x: Array, tolerance: float = 0.01, iterations: int = 10) -> None:
         """LSUV: rescale each W, from the first to the last, until Var(z) = 1 on x (Mishkin & Matas 2016, Alg. 1).

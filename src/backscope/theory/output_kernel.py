@@ -26,6 +26,8 @@ def output_kernel(outputs: Array, y: Array, loss: str) -> tuple[Array, Array]:
         return targets, np.zeros(len(y))
     if loss == "squared_error":
         return outputs + targets, np.ones(len(y))
+    if n_out == 1:  # the softmax of a single output is 1
+        return np.zeros_like(outputs), np.zeros(len(y))
     pairs, slopes = softmax_tables(n_out)
     q, c = correlation(outputs)
     products = pairs.pairs(pairs.squares(q)[0], q, c)[0]

@@ -41,7 +41,15 @@ def runs(experiment: str, sweep: str | None = None, uri: str | None = None, stat
         rows += [_row(run) for run in page if run.data.tags.get("kind") != "sweep"]
         token = page.token or ""
     frame = pd.DataFrame(rows).set_index("run_id") if rows else pd.DataFrame()
-    return frame.apply(_numeric)
+    return frame.apply(numeric)
+
+
+def run(run_id: str, uri: str | None = None) -> "pd.DataFrame":
+    """One run, as `runs` has it."""
+    import pandas as pd
+
+    found = store.client(locate(uri)).get_run(run_id)
+    return pd.DataFrame([_row(found)]).set_index("run_id").apply(numeric)
 
 
 def trace(run_id: str, uri: str | None = None) -> "pd.DataFrame":
@@ -83,7 +91,7 @@ def _row(run: "Run") -> dict[str, object]:
     return info | tags | run.data.params | summary
 
 
-def _numeric(column: "pd.Series") -> "pd.Series":
+def numeric(column: "pd.Series") -> "pd.Series":
     """Numbers where every value is one: MLflow keeps parameters as text."""
     import pandas as pd
 

@@ -1,7 +1,7 @@
 """Training: the loop, its random streams and batches, and the record of what was measured."""
 
-from backscope.training.loop import train
+from backscope.training.loop import restore, train
 from backscope.training.record import Record
 from backscope.training.streams import Streams
 
-__all__ = ["Record", "Streams", "train"]
+__all__ = ["Record", "Streams", "restore", "train"]

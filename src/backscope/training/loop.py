@@ -31,20 +31,36 @@ CLOCKED = ("probes", "theory", "evaluation")
 def build(config: Any, datasets: Sequence[Dataset], streams: Sequence[Streams]) -> Network:
     """The configured network for these datasets, a replica each, with its parameters drawn."""
     init = dict(config.init)
-    architecture = Architecture(
-        n_in=datasets[0].x_train.shape[1],
-        n_out=datasets[0].n_out,
-        activation=activation(**config.activation),
-        normalization=config.normalization["name"],
-        loss=config.loss["name"],
-        **vars(config.model),
-    )
-    network = Network(architecture, len(datasets), config.dtype)
+    network = construct(config, datasets[0].x_train.shape[1], datasets[0].n_out, len(datasets))
     network.dropout_rngs = [stream.dropout for stream in streams]
     initialize(network, [stream.init for stream in streams], **init)
     if init["name"] == "lsuv":
         size = config.training.batch_size
         network.calibrate(np.stack([data.x_train[:size] for data in datasets]).astype(config.dtype))
+    return network
+
+
+def construct(config: Any, n_in: int, n_out: int, replicas: int) -> Network:
+    """The configured network, with its parameters still 0."""
+    architecture = Architecture(
+        n_in=n_in,
+        n_out=n_out,
+        activation=activation(**config.activation),
+        normalization=config.normalization["name"],
+        loss=config.loss["name"],
+        **vars(config.model),
+    )
+    return Network(architecture, replicas, config.dtype)
+
+
+def restore(config: Any, n_in: int, n_out: int, theta: Array, statistics: Array) -> Network:
+    """The network as it was when a record got its parameters (R, P) and its statistics (R, S)."""
+    network = construct(config, n_in, n_out, len(theta))
+    network.theta[:] = theta
+    start = 0
+    for kept in network.statistics():
+        kept[:] = statistics[:, start : start + kept.shape[1]]
+        start += kept.shape[1]
     return network
 
 
@@ -137,6 +153,8 @@ class Trainer:
         with self._clock("evaluation"):
             for part in ("test", "train")[: 1 + last]:
                 x, y = self._part(part)
+                if not x.shape[1]:  # an estimator trains on all it is given
+                    continue
                 outputs = self.network.predict(x)
                 loss = "test/loss" if part == "test" else "train/full_loss"  # train/loss is the batch's
                 self.scalars[loss].add(step, self.network.loss(outputs, y), self.alive)
@@ -170,6 +188,7 @@ class Trainer:
             diverged_at=self.diverged_at,
             seconds=dict(self.seconds),
             theta=self.network.theta,
+            statistics=np.concatenate([np.zeros((len(self.datasets), 0)), *self.network.statistics()], axis=1),
             theory=self.theory,
         )
 

@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench run ui server test test-slow lint format lock clean
+.PHONY: help sweep ablation ablations bench tour run ui server test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
@@ -27,6 +27,9 @@ ablations: $(READY) ## re-verify the claims of all ablations, and write experime
 
 bench: $(READY) ## measure against PyTorch, JAX and scikit-learn, those that are installed: make bench ARGS="step sweep growth"
 	@$(BIN)/python -m experiments.benchmarks $(ARGS)
+
+tour: $(READY) ## run the guided tour's notebook anew, experiments/tour/tour.ipynb
+	@$(BIN)/python -m experiments.tour
 
 run: $(READY) ## run one configuration: make run ARGS="init=he activation=relu model.depth=20"
 	@$(BIN)/backscope $(ARGS)

@@ -1,6 +1,7 @@
 """What the terminal shows: the summary of a run, the progress of a sweep, and the table at its end."""
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -39,9 +40,8 @@ ROWS = 60
 
 
 def console() -> Console:
-    """The terminal, or a page wide enough for the tables where the output goes elsewhere."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=120)
+    """The terminal, or a page wide enough for the tables where the output goes elsewhere (notebooks force colours)."""
+    return Console() if sys.stdout.isatty() else Console(width=120, force_terminal=False)
 
 
 def coloured(verdict: str) -> Text:

@@ -4,6 +4,7 @@
 the input, 0 the whole network), value. `history.query("quantity == 'test/accuracy'")` is a curve.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from backscope.tracking.recorder import flatten, median
 from backscope.tracking.trace import to_parquet
 from backscope.training import Record
 
+warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, which MLflow imports: no bar of it is ever shown
 CHOSEN = ("init.name", "activation.name", "model.depth", "model.width", "optimizer.name", "optimizer.lr", "data.name")
 
 

@@ -98,7 +98,7 @@ def _estimate(values: np.ndarray, low: float, high: float, level: float, seeds: 
     return Estimate(float(middle), float(low), float(high), level, len(values) if seeds is None else seeds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two configurations by one number: `sentence` says what can be said, `table` has the numbers."""
 
@@ -153,7 +153,7 @@ class Comparison:
             said = f"no winner: the difference may be 0. {numbers} ({what})"
         return said + "".join(map(_diverged, self.names, (self.a, self.b)))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.sentence
 
     def _repr_html_(self) -> str:

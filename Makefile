@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench tour run ui server test test-slow lint format lock clean
+.PHONY: help sweep ablation ablations bench tour run ui server reproduce test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
@@ -42,6 +42,10 @@ ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
 server: export MLFLOW_BACKEND_STORE_URI := $(or $(STORE),$(MLFLOW_BACKEND_STORE_URI))
 server: $(READY) ## a tracking server: STORE=postgresql://user@host/db make server AUTH=1 ARGS="--host 0.0.0.0"
 	@exec $(BIN)/python -m backscope.commands.server $(if $(filter-out 0,$(AUTH)),--auth) $(ARGS)
+
+reproduce: $(READY) ## run again and compare bit for bit: RUN=<run id>, CONFIG=<its config.yaml> or EXPERIMENT=<ablation>
+	@$(BIN)/python -m backscope.commands.reproduce $(RUN) $(if $(CONFIG),--config "$(CONFIG)") \
+		$(if $(filter-out file,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") $(ARGS)
 
 test: lint ## lint, then run all tests
 	@$(BIN)/pytest -n auto --dist loadfile -m "not slow"

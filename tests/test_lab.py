@@ -12,8 +12,9 @@ import yaml
 
 from backscope.config import ROOT, compose
 from backscope.lab import book, figures, sweeps
-from backscope.lab.__main__ import main, names
+from backscope.lab.__main__ import main
 from backscope.lab.bands import Band, Tolerance
+from backscope.lab.book import names
 from backscope.lab.claims import Claim, evaluate, read
 from backscope.lab.measures import OF_RUN, OF_RUNS
 from backscope.lab.predictions import PREDICTIONS

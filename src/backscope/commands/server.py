@@ -12,10 +12,9 @@ import socket
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from backscope.commands import command
-from backscope.config import ROOT, ConfigError
+from backscope.config import ConfigError
 from backscope.tracking import store
 
 QUIET = "ignore:starlette.middleware.wsgi is deprecated"  # which MLflow uses
@@ -86,7 +85,7 @@ def _database() -> str:
             f"STORE={store.shown(given)}: a server cannot keep its runs in another; allowed is a database"
         )
     try:
-        uri = store.absolute(given, ROOT if given is None else Path.cwd())
+        uri = store.locate(given)
         store.make(uri)
     except store.StoreError as error:
         raise ConfigError(str(error).replace("tracking.uri=", "STORE=", 1)) from None

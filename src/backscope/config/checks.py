@@ -64,6 +64,23 @@ def check(config: DictConfig | Mapping[str, Any], own: Source | None = None) -> 
     return checked
 
 
+def misfit(plain: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The keys that a configuration has and may not have, and those that it lacks: it belongs to another version.
+
+    >>> misfit({"seed": 0, "speed": 1, "activation": {"name": "elu"}})[0], misfit({})[1][:3]
+    (['speed'], ['data.name', 'init.name', 'activation.name'])
+    """
+    present = {f"{key}.{inner}" for key, value in plain.items() if isinstance(value, Mapping) for inner in value}
+    present |= {key for key, value in plain.items() if not isinstance(value, Mapping)}
+    known = dict.fromkeys(f"{group}.name" for group in GROUPS)
+    for group in GROUPS:
+        name = plain[group].get("name") if isinstance(plain.get(group), Mapping) else None
+        known |= dict.fromkeys(f"{group}.{key}" for key in (parameters(group, name) if name in GROUPS[group] else ()))
+    known |= dict.fromkeys(f"{name}.{key}" for name, section in SECTIONS.items() for key in get_type_hints(section))
+    known |= dict.fromkeys(key for key in get_type_hints(Config) if key not in GROUPS and key not in SECTIONS)
+    return sorted(present - known.keys()), [key for key in known if key not in present]
+
+
 def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     try:
         node = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))

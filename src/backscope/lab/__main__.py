@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="evaluate the newest sweep again instead of running one")
     parser.add_argument("--list", action="store_true", help="print what a claims.yaml can measure, predict and draw")
     options = parser.parse_intermixed_args(arguments)
+    from backscope.lab.book import names
     from backscope.lab.registry import LabError
     from backscope.tracking.store import StoreError
 
@@ -43,19 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def names() -> list[str]:
-    """The ablations: the folders of the lab book that make claims."""
-    from backscope.lab.book import BOOK
-
-    return sorted(path.parent.name for path in BOOK.glob("*/claims.yaml"))
-
-
 def ablation(name: str, overrides: Sequence[str] = (), again: bool = False) -> bool:
     """Sweep, evaluate, publish and, unless overrides change what is run, write the README; whether all claims hold."""
     from backscope.lab import book, claims, figures, sweeps
     from backscope.lab.registry import pick
 
-    found = claims.read(pick("ablation", name, {each: book.BOOK / each for each in names()}))
+    found = claims.read(pick("ablation", name, {each: book.BOOK / each for each in book.names()}))
     drawings = figures.parse(found.figures)
     if not again:
         sweeps.start(name, overrides)
@@ -78,7 +72,7 @@ def _all(again: bool) -> int:
     from backscope.lab.registry import LabError
 
     failed = []
-    for name in names():
+    for name in book.names():
         print(f"── {name}", flush=True)
         try:
             held = ablation(name, again=again)
@@ -86,7 +80,7 @@ def _all(again: bool) -> int:
             print(f"backscope.lab: {name}: {error}", file=sys.stderr)
             held = False
         failed += [] if held else [name]
-    book.write_index(names())
+    book.write_index(book.names())
     print(f"not all claims hold: {', '.join(failed)}" if failed else "all claims hold")
     return 1 if failed else 0
 

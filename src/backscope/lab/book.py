@@ -42,6 +42,11 @@ class Page:
         return sum(result.holds for result in self.results)
 
 
+def names() -> list[str]:
+    """The ablations: the folders of the lab book that make claims."""
+    return sorted(path.parent.name for path in BOOK.glob("*/claims.yaml"))
+
+
 def shown(value: float | None) -> str:
     """A number with five digits.
 

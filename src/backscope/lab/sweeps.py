@@ -2,13 +2,10 @@
 
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 import yaml
 
@@ -18,7 +15,7 @@ from backscope.lab.registry import LabError
 from backscope.lab.runs import Run, pooled
 from backscope.tracking import recorder, store
 from backscope.tracking.provenance import provenance
-from backscope.tracking.reader import locate, read_trace
+from backscope.tracking.reader import artifact, read_trace
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as TrackedRun
@@ -77,7 +74,7 @@ def _changes_results(override: str) -> bool:
 def _newest(name: str, overrides: Sequence[str], since: int = 0) -> tuple["MlflowClient", "TrackedRun"]:
     """The newest sweep of an ablation, started since a time in milliseconds."""
     given = [each.partition("=")[2] for each in overrides if each.startswith("tracking.uri=")]
-    client = store.client(locate(given[-1] if given else None))
+    client = store.client(store.locate(given[-1] if given else None))
     experiment = client.get_experiment_by_name(name)
     query = f"tags.kind = 'sweep' AND attributes.start_time >= {since}"
     found = experiment and client.search_runs([experiment.experiment_id], query, max_results=1,
@@ -127,18 +124,9 @@ def load(name: str, overrides: Sequence[str]) -> Sweep:
 def _run(client: "MlflowClient", tracked: "TrackedRun") -> Run:
     """A run from its artifacts: the configuration and the trace."""
     run_id, artifacts = tracked.info.run_id, tracked.info.artifact_uri
-    text = _text(client, run_id, artifacts, "config.yaml")
+    text = artifact(client, run_id, artifacts, "config.yaml")
     config: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return Run(tracked.info.run_name, check(config), read_trace(client, run_id, artifacts))
-
-
-def _text(client: "MlflowClient", run_id: str, artifacts: str, name: str) -> str:
-    """An artifact's content: read in place where that is on this machine, which spares a query of the store."""
-    address = urlparse(artifacts)
-    if address.scheme in ("", "file"):
-        return (Path(unquote(address.path)) / name).read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, name, folder)).read_text()
 
 
 def publish(sweep: Sweep, files: Mapping[str, bytes]) -> None:

@@ -3,13 +3,15 @@
 `runs` is a run a row with its parameters and summary, `trace` every measurement of one run.
 """
 
+import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from backscope.config import ROOT
 from backscope.tracking import store
+from backscope.tracking.store import locate
+from backscope.tracking.trace import INDEX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,18 +67,39 @@ def traces(runs: "pd.DataFrame", uri: str | None = None) -> "dict[str, pd.DataFr
 
 
 def read_trace(client: "MlflowClient", run_id: str, artifacts: str) -> "pd.DataFrame":
-    """The trace of a run whose artifact folder is known: read in place where that is on this machine."""
+    """The trace of a run whose artifact folder is known."""
+    return parse(artifact(client, run_id, artifacts, "trace.parquet"))
+
+
+def parse(content: bytes) -> "pd.DataFrame":
+    """The trace in a Parquet file.
+
+    Raises ValueError for another file.
+    """
     import pandas as pd
 
-    if urlparse(artifacts).scheme in ("", "file"):
-        return pd.read_parquet(Path(unquote(urlparse(artifacts).path)) / "trace.parquet")
-    with tempfile.TemporaryDirectory() as folder:
-        return pd.read_parquet(client.download_artifacts(run_id, "trace.parquet", folder))
+    try:
+        frame = pd.read_parquet(io.BytesIO(content))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"trace.parquet: {str(error).splitlines()[0]}") from error
+    if list(frame) != [*INDEX, "value"] or "".join(frame[key].dtype.kind for key in (*INDEX[1:], "value")) != "iiif":
+        raise ValueError(f"trace.parquet: allowed are the columns {', '.join(INDEX)} and value")
+    return frame
 
 
-def locate(uri: str | None) -> str:
-    """The store's absolute URI: `mlflow.db` at the top of the project, or as given in this directory."""
-    return store.absolute(uri, ROOT if uri is None else Path.cwd())
+def artifact(client: "MlflowClient", run_id: str, artifacts: str, name: str) -> bytes:
+    """A file of a run: read in place where that is on this machine, which spares a query of the store.
+
+    Raises StoreError if it is missing.
+    """
+    address = urlparse(artifacts)
+    try:
+        if address.scheme in ("", "file"):
+            return (Path(unquote(address.path)) / name).read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+    except Exception as error:  # what a store of artifacts raises is its own
+        raise store.StoreError(f"RUN={run_id}: its file {name} is missing: {str(error).splitlines()[0]}") from error
 
 
 def _row(run: "Run") -> dict[str, object]:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from backscope.config import ROOT
+
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
@@ -50,6 +52,11 @@ def absolute(uri: str | None, root: Path) -> str:
     if not uri.startswith((*HTTP, *SQL)):
         raise StoreError(f"tracking.uri={uri}: not a tracking store; allowed: {ALLOWED}")
     return uri
+
+
+def locate(uri: str | None) -> str:
+    """The store's absolute URI: `mlflow.db` at the top of the project, or as given in this directory."""
+    return absolute(uri, ROOT if uri is None else Path.cwd())
 
 
 @cache
@@ -97,6 +104,15 @@ def make(uri: str) -> None:
     """Make the store at an absolute URI if it is missing; raises StoreError within seconds if it cannot be used."""
     with _opened(uri):
         pass
+
+
+@contextmanager
+def reading(uri: str) -> Iterator["MlflowClient"]:
+    """The client of a store that must be there already; failures within become a StoreError, within seconds."""
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
+        raise StoreError(f"tracking.uri={uri}: there is no such file")
+    with _environment(IMPATIENCE), _explained(uri):
+        yield client(uri)
 
 
 def folder(uri: str) -> Path:

@@ -1,0 +1,146 @@
+"""What was recorded of one run, read back whole and checked: the side that a reproduction is compared with.
+
+A configuration is data: it is read as plain YAML and must pass every check again; nothing in it is executed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from backscope.config import Config, ConfigError, check
+from backscope.config.checks import misfit
+from backscope.tracking import reader, store
+from backscope.tracking.comparing import metrics
+from backscope.tracking.recorder import flatten
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Original:
+    """A recorded run: its configuration and trace, and from a store its metrics and tags too.
+
+    `altered` says, a line each, what is no longer as it was recorded.
+    """
+
+    name: str
+    config: Config
+    trace: "pd.DataFrame | None"
+    metrics: "pd.DataFrame | None" = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    altered: Sequence[str] = ()
+
+
+def of_run(run_id: str, uri: str | None = None) -> Original:
+    """A finished run of a store.
+
+    Raises StoreError if there is none, or not all of it, and ConfigError for a configuration that is not allowed.
+    """
+    uri, here = store.locate(uri), f"RUN={run_id}"
+    with store.reading(uri) as client:
+        run = _found(client, run_id, uri)
+    tags, params, artifacts = run.data.tags, run.data.params, run.info.artifact_uri
+    try:
+        config = configuration(reader.artifact(client, run_id, artifacts, "config.yaml"), f"{here}: config.yaml")
+        trace = reader.parse(reader.artifact(client, run_id, artifacts, "trace.parquet"))
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_made_by(tags)}") from error
+    except ValueError as error:
+        raise store.StoreError(f"{here}: {error}") from error
+    with store.reading(uri):
+        table = metrics(_points(client, run))
+    return Original(str(run.info.run_name), config, trace, table, tags, list(_altered(config, tags, params)))
+
+
+def of_file(config: Path, trace: Path | None = None) -> Original:
+    """A configuration in a file, and the trace beside it or in another; `trace` is None if there is none.
+
+    Raises ConfigError for what cannot be read or is not allowed.
+    """
+    config = config / "config.yaml" if config.is_dir() else config
+    beside = config.with_name("trace.parquet")
+    trace = trace or (beside if beside.exists() else None)
+    try:
+        checked = configuration(config.read_bytes(), str(config))
+        return Original(str(config), checked, reader.parse(trace.read_bytes()) if trace else None)
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{getattr(error, 'filename', None) or trace}: {_reason(error)}") from error
+
+
+def configuration(text: bytes, where: str) -> Config:
+    """The checked configuration of a YAML file.
+
+    Raises ConfigError, which says where, for what is not allowed, and which keys belong to another version's schema.
+    """
+    try:
+        node: Any = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: not YAML: {_reason(error)}") from error
+    if not isinstance(node, dict):
+        raise ConfigError(f"{where}: allowed is a mapping with the keys of a configuration")
+    try:
+        return check(node)
+    except ConfigError as error:
+        unknown, missing = misfit(node)
+        if (unknown or missing) and "_target_" not in str(error):
+            keys = {"unknown": unknown, "missing": missing}
+            said = "; ".join(f"{kind} {', '.join(found)}" for kind, found in keys.items() if found)
+            raise ConfigError(f"{where}: of another schema than this version's: {said}") from error
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
+    """The run, if it is one that can be reproduced."""
+    from mlflow.exceptions import MlflowException
+
+    here = f"RUN={run_id}"
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
+            raise store.StoreError(f"{here}: no such run in {store.shown(uri)}") from error
+        raise
+    if run.info.lifecycle_stage != "active":
+        raise store.StoreError(f"{here}: it was deleted; `mlflow runs restore --run-id {run_id}` restores it")
+    if run.data.tags.get("kind") == "sweep":
+        raise store.StoreError(f"{here}: a sweep, not a run; allowed is the id of a run nested under it")
+    if run.info.status != "FINISHED":
+        why = f" ({run.data.tags['error']})" if "error" in run.data.tags else ""
+        raise store.StoreError(f"{here}: it is {run.info.status}{why}; allowed is a run that is FINISHED")
+    return run
+
+
+def _points(client: "MlflowClient", run: "Run") -> Iterator[tuple[str, int, float]]:
+    for key in run.data.metrics:
+        for point in client.get_metric_history(run.info.run_id, key):
+            yield key, point.step, point.value
+
+
+def _altered(config: Config, tags: Mapping[str, str], params: Mapping[str, str]) -> Iterator[str]:
+    """What config.yaml says otherwise than the run's tag and parameters."""
+    digest, tag = config.hash(), tags.get("config_hash")
+    if digest != tag:
+        yield f"config.yaml has the hash {digest}, the run's tag config_hash is {tag}"
+    chosen = flatten(config)
+    for key in sorted(chosen.keys() | params.keys()):
+        if chosen.get(key) != params.get(key):
+            yield f"{key} is {chosen.get(key)} in config.yaml, {params.get(key)} in the run's parameters"
+
+
+def _made_by(tags: Mapping[str, str]) -> str:
+    commit = tags.get("git.commit")
+    return f"; the run was made by commit {commit[:12]}" if commit else ""
+
+
+def _reason(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]

@@ -1,0 +1,341 @@
+"""Reproduction: a run that is run again is the same to the last bit; what is not the same is found and placed."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from backscope import app
+from backscope.commands.reproduce import main
+from backscope.config import compose
+from backscope.lab import book, committed, sweeps
+from backscope.tracking import comparing, reader, recorder, store
+
+OVERRIDES = ("init=he", "activation=relu", "model.depth=3", "model.width=16", "training.steps=10", "replicas=2")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A store with one run, recorded as `backscope` does it."""
+    folder = tmp_path_factory.mktemp("source")
+    _, _, run_id = app.run(compose(*OVERRIDES, f"tracking.uri=sqlite:///{folder}/mlflow.db"), OVERRIDES)
+    return SimpleNamespace(folder=folder, run_id=run_id)
+
+
+@pytest.fixture
+def recorded(source, tmp_path):
+    """A copy of that store to do harm to: its URI, the run's id, its artifacts, and how to change the database."""
+    shutil.copytree(source.folder, tmp_path, dirs_exist_ok=True)
+
+    def change(statement, *values):
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+            assert database.execute(statement, values).rowcount == 1
+
+    old, new = source.folder.as_uri(), tmp_path.as_uri()
+    change("UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", old, new)
+    (files,) = tmp_path.glob(f"mlartifacts/*/{source.run_id}/artifacts")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    return SimpleNamespace(uri=uri, run_id=source.run_id, files=files, change=change, folder=tmp_path)
+
+
+@pytest.fixture
+def reproduce(recorded, capsys):
+    """reproduce(run_id, …): the exit status, and what was said on both streams."""
+
+    def reproduce(*arguments):
+        arguments = [str(each) for each in arguments or [recorded.run_id]]
+        status = main([*arguments, "--uri", recorded.uri])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return reproduce
+
+
+def edit(path, change):
+    """Change a run's config.yaml."""
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+
+
+def alter(path, change):
+    """Change a run's trace."""
+    trace = pd.read_parquet(path)
+    change(trace)
+    trace.to_parquet(path)
+
+
+def test_a_run_is_identical(reproduce, recorded):
+    status, said = reproduce()
+    count = len(pd.read_parquet(recorded.files / "trace.parquet"))
+    keys = [key for key in store.client(recorded.uri).get_run(recorded.run_id).data.metrics if "seconds" not in key]
+    assert f"identical: {len(keys)} metrics, {count:,} measurements, bit for bit" in said
+    assert status == 0 and count > 300 and len(keys) > 15
+
+
+def test_nothing_is_tracked(reproduce, recorded):
+    before = {path: path.read_bytes() for path in recorded.files.rglob("*")}
+    assert reproduce()[0] == 0
+    assert {path: path.read_bytes() for path in recorded.files.rglob("*")} == before
+    assert len(store.client(recorded.uri).search_runs(["0", "1"])) == 1
+
+
+def test_a_seed_that_was_tampered_with_is_noticed_and_placed_at_the_initialization(reproduce, recorded):
+    edit(recorded.files / "config.yaml", lambda config: config.update(seed=1))
+    status, said = reproduce()
+    assert status == 1
+    assert "altered: config.yaml has the hash " in said
+    assert "altered: seed is 1 in config.yaml, 0 in the run's parameters" in said
+    assert "first grad_norm, layer 1, step 0, replica 0: " in said
+
+
+def test_a_tampered_seed_whose_traces_were_covered_up_is_found_by_the_numbers(reproduce, recorded):
+    edit(recorded.files / "config.yaml", lambda config: config.update(seed=1))
+    digest = compose(*OVERRIDES, "seed=1").hash()
+    recorded.change("UPDATE tags SET value = ? WHERE key = 'config_hash'", digest)
+    recorded.change("UPDATE params SET value = '1' WHERE key = 'seed'")
+    status, said = reproduce()
+    assert status == 1 and "altered" not in said
+    assert "first grad_norm, layer 1, step 0, replica 0: " in said
+
+
+def test_a_parameter_that_was_altered_in_the_store(reproduce, recorded):
+    recorded.change("UPDATE params SET value = '7' WHERE key = 'model.depth'")
+    status, said = reproduce()
+    assert status == 1 and "altered: model.depth is 3 in config.yaml, 7 in the run's parameters" in said
+    assert "identical: " in said
+
+
+def test_a_metric_that_was_altered_in_the_store(reproduce, recorded):
+    where = "WHERE key = 'grad_norm/layer_02' AND step = 10"
+    recorded.change(f"UPDATE metrics SET value = value * (1 + 1e-12) {where}")
+    status, said = reproduce()
+    assert status == 1
+    assert "different:\n  1 of " in said and "values of metrics, by at most 1e-12 relative" in said
+    assert "first grad_norm/layer_02, step 10: " in said
+    assert reproduce(recorded.run_id, "--tolerance", "1e-11")[0] == 0
+    recorded.change(f"DELETE FROM metrics {where}")
+    status, said = reproduce(recorded.run_id, "--tolerance", "1")
+    assert status == 1 and "grad_norm/layer_02, step 10: nothing recorded, " in said
+
+
+def test_a_trace_that_was_altered_in_one_place_is_different_there_whatever_the_tolerance_below(reproduce, recorded):
+    def change(trace):
+        at = trace[(trace.quantity == "delta_rms") & (trace.step == 10) & (trace.replica == 1) & (trace.layer == 2)]
+        trace.loc[at.index, "value"] *= 1 + 1e-6
+
+    alter(recorded.files / "trace.parquet", change)
+    status, said = reproduce(recorded.run_id, "--tolerance", "1e-9")
+    assert status == 1 and "different:\n  1 of " in said
+    assert "first delta_rms, layer 2, step 10, replica 1: " in said and "1e-06 relative" in said
+    status, said = reproduce(recorded.run_id, "--tolerance", "1e-5")
+    assert status == 0 and "within the tolerance of 1e-05:\n  1 of " in said
+
+
+def test_one_bit_is_a_difference_and_the_sign_of_a_zero_too():
+    row = {"quantity": ["a"], "step": [0], "replica": [0], "layer": [1]}
+    one, next_to_one = (pd.DataFrame({**row, "value": [value]}) for value in (1.0, np.nextafter(1, 2)))
+    zero, negative = (pd.DataFrame({**row, "value": [value]}) for value in (0.0, -0.0))
+    for old, new, size in ((one, next_to_one, 2.2e-16), (zero, negative, 0.0)):
+        assert comparing.compare(old, new).largest == pytest.approx(size, rel=0.1)
+        assert len(comparing.compare(old, new).differing) == 1
+    assert len(comparing.compare(one, one).differing) == 0
+
+
+def test_missing_further_and_repeated_rows_are_differences_in_the_order_of_steps():
+    def table(*rows):
+        return pd.DataFrame(rows, columns=["quantity", "step", "replica", "layer", "value"])
+
+    rows = [("b", 2, 0, 1, 1.0), ("a", 1, 0, 2, 2.0), ("a", 1, 1, 1, 3.0)]
+    assert len(comparing.compare(table(*rows), table(*rows[::-1])).differing) == 0
+    for old, new in ((rows[1:], rows), (rows, rows[1:]), ([*rows, rows[0]], rows)):
+        found = comparing.compare(table(*old), table(*new))
+        assert len(found.differing) == 1 and found.first.startswith("b, layer 1, step 2, replica 0: ")
+        assert found.unpaired == 1 and found.largest == 0
+    changed = [(*row[:4], 9.0) for row in rows]
+    assert comparing.compare(table(*rows), table(*changed)).first.startswith("a, layer 1, step 1, replica 1: 3.0 ")
+
+
+def test_times_are_not_compared_and_logarithms_as_what_they_are_of():
+    def table(**values):
+        return comparing.metrics((key, 0, value) for key, value in values.items())
+
+    times = {"summary/seconds_total": 1.0, "seconds/backpropagation": 2.0}
+    later = {key: 2 * value for key, value in times.items()}
+    assert comparing.compare(table(**times, x=1.0), table(**later, x=1.0)).values == 1
+    assert len(comparing.compare(table(**times, x=1.0), table(**later, x=1.0)).differing) == 0
+    key = "depth_profile/log10_grad_norm_step_000"
+    found = comparing.compare(table(**{key: 0.0}), table(**{key: np.log10(1.001)}))
+    assert found.largest == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda config: config["model"].pop("dropout"), "another schema than this version's: missing model.dropout"),
+        (lambda config: config["init"].update(size=1), "another schema than this version's: unknown init.size"),
+        (lambda config: config.pop("loss"), "missing loss.name"),
+        (lambda config: config["init"].update(_target_="os.system"), "config.yaml: init._target_: not allowed"),
+        (lambda config: config["model"].update(depth=-1), "config.yaml: model.depth=-1: allowed is "),
+        (lambda config: config["activation"].update(name="swish"), "activation.name=swish: allowed is one of "),
+    ],
+)
+def test_a_configuration_that_this_version_does_not_allow(reproduce, recorded, change, said):
+    edit(recorded.files / "config.yaml", change)
+    status, output = reproduce()
+    assert status == 2 and output.count("\n") == 1
+    assert output.startswith(f"backscope: RUN={recorded.run_id}: config.yaml: ") and said in output
+
+
+def test_files_that_are_missing_or_are_something_else(reproduce, recorded):
+    trace, config = recorded.files / "trace.parquet", recorded.files / "config.yaml"
+    content = trace.read_bytes()
+    for broken, said in (
+        (lambda: trace.write_bytes(b"nothing"), "trace.parquet: "),
+        (lambda: pd.DataFrame({"a": [1]}).to_parquet(trace), "allowed are the columns quantity, step"),
+        (trace.unlink, "its file trace.parquet is missing"),
+        (lambda: config.write_text("- a\n") and trace.write_bytes(content), "allowed is a mapping"),
+        (lambda: config.write_text("a: [\n"), "config.yaml: not YAML"),
+        (lambda: config.write_text("!!python/object/apply:os.getcwd []\n"), "config.yaml: not YAML"),
+        (config.unlink, "its file config.yaml is missing"),
+    ):
+        broken()
+        status, output = reproduce()
+        assert status == 2 and output.count("\n") == 1 and said in output, output
+
+
+def test_runs_that_cannot_be_reproduced(reproduce, recorded):
+    client = store.client(recorded.uri)
+    labels = {"name": "x", "sweep_id": "s"}
+    parent = recorder.start_sweep(client, "1", **labels)
+    running = client.create_run("1").info.run_id
+    failed = recorder.record_failure(client, "1", compose(*OVERRIDES), ValueError("no"), name="x")
+    deleted = client.create_run("1").info.run_id
+    client.delete_run(deleted)
+    for run_id, said in (
+        ("abc", "no such run in sqlite:///"),
+        ("../../etc/passwd", "no such run in sqlite:///"),
+        (parent, "a sweep, not a run"),
+        (running, "it is RUNNING; allowed is a run that is FINISHED"),
+        (failed, "it is FAILED (ValueError: no)"),
+        (deleted, "it was deleted"),
+    ):
+        status, output = reproduce(run_id)
+        assert status == 2 and output.startswith(f"backscope: RUN={run_id}: {said}"), output
+    status, output = reproduce(failed, recorded.run_id)
+    assert status == 2 and "identical: " in output
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path, capsys):
+    assert main(["abc", "--uri", f"sqlite:///{tmp_path}/none.db"]) == 2
+    assert "there is no such file" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "allowed is one of RUN="),
+        (["a", "--experiment", "zero_init"], "allowed is one of RUN="),
+        (["a", "--tolerance", "-1"], "--tolerance=-1: allowed is a number ≥ 0"),
+        (["a", "--tolerance", "nan"], "--tolerance=nan: allowed is a number ≥ 0"),
+        (["--config", "none.yaml"], "none.yaml: No such file"),
+        (["--experiment", "zero_ini"], "did you mean zero_init?"),
+    ],
+)
+def test_bad_arguments(arguments, said, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("backscope: ") and said in error and error.count("\n") == 1
+
+
+def test_other_circumstances_are_named(reproduce, recorded):
+    recorded.change("UPDATE tags SET value = '1.26.4' WHERE key = 'version.numpy'")
+    recorded.change("UPDATE tags SET value = 'Z80' WHERE key = 'cpu'")
+    status, said = reproduce()
+    assert status == 0
+    assert f"numpy 1.26.4 then, {np.__version__} now" in said and "cpu Z80 then, " in said and "scipy" not in said
+
+
+def test_the_verdict_is_compared(reproduce, recorded):
+    recorded.change("UPDATE tags SET value = 'dead' WHERE key = 'verdict'")
+    status, said = reproduce()
+    assert status == 1 and "different: the verdict is dead as recorded, healthy now" in said
+
+
+def test_a_config_file_is_compared_with_the_trace_beside_it_or_with_another(recorded, tmp_path, capsys):
+    assert main(["--config", str(recorded.files / "config.yaml")]) == 0
+    assert main(["--config", str(recorded.files)]) == 0
+    assert capsys.readouterr().out.count("measurements, bit for bit") == 2
+    alone = tmp_path / "alone" / "config.yaml"
+    alone.parent.mkdir()
+    shutil.copy(recorded.files / "config.yaml", alone)
+    assert main(["--config", str(alone)]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"backscope: CONFIG={alone}: nothing to compare this with: there is no trace.parquet beside it\n"
+    assert "healthy: " in said.out and list(alone.parent.iterdir()) == [alone]
+    edit(alone, lambda config: config["optimizer"].update(lr=0.09))
+    assert main(["--config", str(alone), "--trace", str(recorded.files / "trace.parquet")]) == 1
+    assert "first update_ratio, layer 1, step 0, replica 0: " in capsys.readouterr().out
+
+
+CLAIM = {"claim": "c", "predicted or expected": "> 0", "measured": "2", "band": "", "verdict": "holds"}
+CLAIM |= {"measured value": 2.0, "predicted value": None, "is a time": False}
+
+
+def test_claims_are_compared_by_digits_or_within_a_tolerance_and_times_by_their_verdict():
+    closer = CLAIM | {"measured": "2.0001", "measured value": 2.0001}
+    assert committed.differences([CLAIM], [CLAIM], 0) == []
+    assert committed.differences([CLAIM], [closer], 0) == ["claim 1, c: measured 2 is committed, 2.0001 now"]
+    assert committed.differences([CLAIM], [closer], 1e-4) == []
+    assert len(committed.differences([CLAIM], [closer | {"verdict": "does not hold"}], 1)) == 1
+    assert committed.differences([CLAIM], [closer | {"is a time": True}], 0) == []
+    assert committed.differences([CLAIM], [], 0) == ["claim 1, c: it is gone"]
+    assert committed.differences([], [CLAIM], 0) == ["claim 1, c: c is new"]
+    assert committed.exact([CLAIM], [CLAIM]) and not committed.exact([CLAIM], [CLAIM | {"measured value": 2.0000001}])
+
+
+def test_what_the_lab_book_has_not_committed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(book, "BOOK", tmp_path)
+    page = tmp_path / "x"
+    page.mkdir()
+    (page / "claims.yaml").touch()
+    for content, said in ((None, "`make ablation NAME=x` writes it"), ("{}", "not what `make ablation` wrote")):
+        if content:
+            (page / "results.json").write_text(content)
+        assert main(["--experiment", "x"]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_ablation_reproduces_and_a_digit_that_was_altered_is_found(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "zero_init"
+    shutil.copytree(book.BOOK / "zero_init", page)
+    monkeypatch.setattr(book, "BOOK", tmp_path)
+    before = {path.name: path.read_bytes() for path in page.iterdir()}
+    assert main(["--experiment", "zero_init"]) == 0
+    assert "identical: 15 claims, bit for bit" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in page.iterdir()} == before
+    now, results = committed.read("zero_init"), json.loads((page / "results.json").read_text())
+    results["claims"][2]["measured"] = "0.03"
+    (page / "results.json").write_text(json.dumps(results))
+    monkeypatch.setattr(committed, "again", lambda name: now)
+    assert main(["--experiment", "zero_init"]) == 1
+    assert "claim 3, … only the output bias moves: measured 0.03 is committed, 0.0293" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_ten_runs_of_the_default_study_are_identical(tmp_path, capsys):
+    """Drawn at random, run in a process of its own by the sweep and here again."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    sweeps.start("default_study", [f"tracking.uri={uri}"])
+    runs = reader.runs("default_study", uri=uri)
+    assert len(runs) == 108
+    drawn = runs.index[np.random.default_rng(0).choice(len(runs), 10, replace=False)]
+    assert main([*drawn, "--uri", uri]) == 0
+    assert capsys.readouterr().out.count("measurements, bit for bit") == 10

@@ -39,8 +39,10 @@ def test_parameters_and_gradients_are_two_flat_arrays_of_which_layers_hold_views
             view[:] = number
         assert (flat > 0).all()
         assert [np.count_nonzero(flat == number) for number in range(1, len(views) + 1)] == [2 * s for s in sizes]
-        for layer in network.layers:
-            assert (getattr(layer, f"{prefix}W_flat") == getattr(layer, f"{prefix}W")[0, 0, 0]).all()
+        stacks = [weights for stack in getattr(network, f"{prefix}W_stacks") for weights in stack.swapaxes(0, 1)]
+        for layer, weights in zip(network.layers, stacks, strict=True):
+            assert np.shares_memory(weights, flat) and weights.shape == (2, layer.sizes["W"])
+            assert (weights == getattr(layer, f"{prefix}W")[0, 0, 0]).all()
 
 
 @pytest.mark.parametrize(

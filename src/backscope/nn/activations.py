@@ -92,7 +92,7 @@ def tanh() -> Activation:
     """f(z) = tanh z, f′ = 1 − f²."""
 
     def f_prime(z: Array, a: Array, out: Array) -> Array:
-        np.multiply(a, a, out=out)
+        np.square(a, out=out)
         return np.subtract(1.0, out, out=out)
 
     return Activation(lambda z, out: np.tanh(z, out=out), f_prime, bounded=True, analytic=True)
@@ -105,7 +105,7 @@ def relu() -> Activation:
         return np.maximum(z, _zeros_like(z), out=out)
 
     def f_prime(z: Array, a: Array, out: Array) -> Array:
-        return np.greater(a, 0.0, out=out, casting="unsafe")
+        return np.greater(z, 0.0, out=out, casting="unsafe")
 
     return Activation(f, f_prime, kinks=(0.0,))
 

@@ -14,24 +14,26 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from backscope.nn.activations import Activation
-from backscope.nn.normalization import NORMALIZATIONS, batch_sum
+from backscope.nn.normalization import NORMALIZATIONS
+from backscope.nn.sums import batch_sum, dot
 
 Array = np.ndarray
 
 
 def unit_major(make: Callable[..., Array], replicas: int, batch: int, units: int, dtype: np.dtype) -> Array:
-    """An array (R, B, n) that lies in memory as (n, R, B), made by np.empty or np.ones.
+    """An array (R, B, n) that lies in memory as (R, n, B), made by np.empty or np.ones."""
+    return make((replicas, units, batch), dtype).mT
 
-    Not so for few samples, where rounding in BLAS depends on the distance between units, and so on R.
+
+def by_sixteens(a: Array, b: Array, out: Array) -> None:
+    """a @ b into out, with the samples beyond the last multiple of 16 in a product of their own.
+
+    Some BLAS kernels (OpenBLAS for AVX-512) round at a ragged edge differently from column to column, and that would
+    tell apart neurons that are the same.
     """
-    if batch < 16:
-        return make((replicas, batch, units), dtype)
-    return make((units, replicas, batch), dtype).transpose(1, 2, 0)
-
-
-def total(array: Array) -> Array:
-    """The sum of (R, B, n) over samples and units, (R,), in an order that does not depend on the other replicas."""
-    return np.ascontiguousarray(np.add.reduce(array, axis=1)).sum(axis=-1)
+    even = a.shape[1] // 16 * 16
+    np.matmul(a[:, :even], b, out=out[:, :even])
+    np.matmul(a[:, even:], b, out=out[:, even:])
 
 
 class Layer:
@@ -60,10 +62,8 @@ class Layer:
 
     def attach(self, theta: Array, gradient: Array, start: int) -> int:
         """Take views of this layer's parameters and gradients from `start` on; returns where the next layer begins."""
-        weights, shape = self.sizes["W"], (-1, self.n_in + 1, self.n_out)
-        end = start + weights + self.n_out
-        self.Wb, self.dWb = (flat[:, start:end].reshape(shape) for flat in (theta, gradient))
-        self.W_flat, self.dW_flat = (flat[:, start : start + weights] for flat in (theta, gradient))
+        end = start + self.sizes["W"] + self.n_out
+        self.Wb, self.dWb = (flat[:, start:end].reshape(-1, self.n_in + 1, self.n_out) for flat in (theta, gradient))
         self.W, self.dW = self.Wb[:, :-1].mT, self.dWb[:, :-1].mT
         self.b, self.db = self.Wb[:, -1], self.dWb[:, -1]
         self.normalization = None
@@ -82,6 +82,7 @@ class Layer:
         size = (len(self.Wb), batch, self.n_out, self.Wb.dtype)
         self.z, self.delta = unit_major(np.empty, *size), unit_major(np.empty, *size)
         self.f_prime = scratch
+        self.even = batch % 16 == 0
         self.a1 = unit_major(np.ones, size[0], batch, self.n_out + 1, size[-1])
         self.a = self.z if self.activation is None else self.a1[..., :-1]
         self.f_z = self.a  # f(z), from which a differs by dropout and the residual connection
@@ -91,14 +92,17 @@ class Layer:
             self.f_z, self.branch = unit_major(np.empty, *size), unit_major(np.empty, *size)
         if self.skip is not None:
             self.back = unit_major(np.empty, *size)
+        if self.normalization is not None:
+            self.normalization.bind(self.z)
 
     def forward(self, a1_in: Array, training: bool) -> Array:
         """z = a_in Wᵀ + b, a = f(z), from and to an activation with its column of ones."""
         self.a1_in = a1_in
+        matmul = np.matmul if self.even else by_sixteens
         if self.normalization is None:
-            np.matmul(a1_in, self.Wb, out=self.z)
+            matmul(a1_in, self.Wb, out=self.z)
         else:
-            np.matmul(a1_in[..., :-1], self.W.mT, out=self.z)
+            matmul(a1_in[..., :-1], self.W.mT, out=self.z)
             self.normalization.forward(self.z, training)
             np.add(self.z, self.b[:, None], out=self.z)
         if self.activation is not None:
@@ -122,7 +126,7 @@ class Layer:
             np.matmul(self.a1_in[..., :-1].mT, delta, out=self.dW.mT)
         self.delta_in = delta  # ∂L/∂(a_in Wᵀ), which is δ itself without normalization
         if below is not None:
-            np.matmul(delta, self.W, out=below.back)
+            (np.matmul if self.even else by_sixteens)(delta, self.W, out=below.back)
             if self.skip is not None:
                 np.add(below.back, self.back, out=below.back)
 
@@ -140,7 +144,7 @@ class Layer:
         if self.skip is not None:
             if "scale" in self.sizes:
                 branch = self.f_z if self.mask is None else self.branch
-                self.dscale[:, 0] = total(np.multiply(self.back, branch, out=self.delta))
+                self.dscale[:, 0] = dot(self.back, branch)
             np.multiply(self.back, self.branch_scale(), out=self.delta)
         if self.mask is not None:
             np.multiply(self.delta, self.mask, out=self.delta)

@@ -5,6 +5,8 @@ Outputs z and targets y are (R, B, K): R replicas, B samples, K outputs; classes
 
 import numpy as np
 
+from backscope.nn.sums import dot, unit_sum
+
 Array = np.ndarray
 
 
@@ -13,13 +15,11 @@ class CrossEntropy:
 
     def __call__(self, z: Array, y: Array) -> Array:
         """The loss of each replica, (R,); keeps softmax(z) for `delta`."""
-        largest = np.maximum.reduce(z, axis=-1, keepdims=True)
-        self.p = np.exp(z - largest)
-        total = np.add.reduce(self.p, axis=-1, keepdims=True)
-        self.p /= total
-        log_total = np.log(total[..., 0])
-        log_total += largest[..., 0] - np.add.reduce(z * y, axis=-1)
-        return np.add.reduce(log_total, axis=-1) / z.shape[-2]
+        z = z - np.maximum.reduce(z, axis=-1, keepdims=True)
+        self.p = np.exp(z)
+        sums = unit_sum(self.p)
+        self.p /= sums
+        return (np.add.reduce(np.log(sums[..., 0]), axis=-1) - dot(y, z)) / z.shape[-2]
 
     def delta(self, z: Array, y: Array, out: Array) -> None:
         np.subtract(self.p, y, out=out)
@@ -32,7 +32,7 @@ class SquaredError:
     def __call__(self, z: Array, y: Array) -> Array:
         """The loss of each replica, (R,)."""
         error = z - y
-        return 0.5 * np.add.reduce(error * error, axis=-1).mean(axis=-1)
+        return 0.5 * dot(error, error) / z.shape[-2]
 
     def delta(self, z: Array, y: Array, out: Array) -> None:
         np.subtract(z, y, out=out)
@@ -44,7 +44,7 @@ class Linear:
 
     def __call__(self, z: Array, y: Array) -> Array:
         """The loss of each replica, (R,)."""
-        return np.add.reduce(z * y, axis=-1).mean(axis=-1)
+        return dot(y, z) / z.shape[-2]
 
     def delta(self, z: Array, y: Array, out: Array) -> None:
         np.divide(y, y.shape[-2], out=out)

@@ -7,13 +7,15 @@ array `gradient` (R, P), of which the layers hold views: an optimizer needs to k
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from backscope.nn.activations import Activation
-from backscope.nn.layers import Layer, total, unit_major
+from backscope.nn.layers import Layer, unit_major
 from backscope.nn.losses import LOSSES
 from backscope.nn.normalization import BatchNorm
+from backscope.nn.sums import total
 
 Array = np.ndarray
 
@@ -63,6 +65,8 @@ class Network:
         start = 0
         for layer in self.layers:
             start = layer.attach(self.theta, self.gradient, start)
+        self.Wb_stacks, self.dWb_stacks = (_stacks(flat, self.layers) for flat in (self.theta, self.gradient))
+        self.W_stacks, self.dW_stacks = map(_weights, (self.Wb_stacks, self.dWb_stacks))
         self.loss = LOSSES[architecture.loss]()
         self.dropout_rngs: Sequence[np.random.Generator] | None = None
         self.batch = 0
@@ -95,9 +99,11 @@ class Network:
 
     def predict(self, x: Array, size: int | None = None) -> Array:
         """The outputs (R, N, n_out) in evaluation: running statistics, no dropout; in chunks of the training batch."""
-        size = size or self.batch or x.shape[1]
-        chunks = [x[:, i : i + size] for i in range(0, x.shape[1], size)]
-        outputs = np.concatenate([self._outputs(chunk, training=False).copy() for chunk in chunks], axis=1)
+        samples, size = x.shape[1], size or self.batch or x.shape[1]
+        outputs = np.empty((len(x), samples, self.architecture.n_out), self.theta.dtype)
+        for end in (*range(size, samples, size), samples):  # the last chunk reaches back, to be as large as the others
+            chunk = slice(max(end - size, 0), end)
+            outputs[:, chunk] = self._outputs(x[:, chunk], training=False)
         self._bind(size)
         return outputs
 
@@ -145,6 +151,22 @@ def _variance(z: Array) -> Array:
     """The variance of (R, B, n) over samples and units, (R,)."""
     count = z.shape[1] * z.shape[2]
     return total(np.square(z - (total(z) / count)[:, None, None])) / count
+
+
+def _stacks(flat: Array, layers: Sequence[Layer]) -> list[Array]:
+    """Views (R, layers, n_in + 1, n_out) of [Wᵀ; b], neighbours of one shape together, to measure in one call."""
+    stacks, start = [], 0
+    for sizes, neighbours in groupby(layers, key=lambda layer: layer.sizes):
+        count, size, n_out = len(list(neighbours)), sum(sizes.values()), sizes["b"]
+        stack = flat[:, start : start + count * size].reshape(len(flat), count, size)
+        stacks.append(stack[..., : sizes["W"] + n_out].reshape(len(flat), count, -1, n_out))
+        start += count * size
+    return stacks
+
+
+def _weights(stacks: Sequence[Array]) -> list[Array]:
+    """The weights alone, one after the other: (R, layers, n_in · n_out)."""
+    return [stack[:, :, :-1].reshape(*stack.shape[:2], -1) for stack in stacks]
 
 
 def _layers(architecture: Architecture) -> list[Layer]:

@@ -6,54 +6,62 @@
 
 import numpy as np
 
+from backscope.nn.sums import batch_sum, unit_sum
+
 Array = np.ndarray
 EPSILON = 1e-5
-
-
-def batch_sum(array: Array, out: Array | None = None) -> Array:
-    """The sum of (R, B, n) over the batch, (R, n), as a product with a row of ones, the fastest way here."""
-    ones = np.ones((1, array.shape[1]), array.dtype)
-    return np.matmul(ones, array, out=None if out is None else out[:, None])[:, 0]
 
 
 class BatchNorm:
     """Batch normalization (Ioffe & Szegedy 2015, Alg. 1): each unit has mean 0 and variance 1 over the batch.
 
-    Evaluation uses running averages of mean and variance over the batches seen, with memory 0.9.
+    Evaluation uses running averages of mean and variance over the batches seen, with memory 0.9. Passes over samples
+    are what costs here: what is kept for `backward` is Wa − mean, and 1/std and γ multiply it as one factor a unit.
     """
 
     def __init__(self, gamma: Array, dgamma: Array) -> None:
         self.gamma, self.dgamma = gamma, dgamma
-        self.mean, self.variance = np.zeros_like(gamma), np.ones_like(gamma)
+        self.of_batch, self.running = np.zeros((2, 2, *gamma.shape), gamma.dtype)
+        self.mean, self.variance = self.running
+        self.variance.fill(1.0)
         self.batches = 0
+
+    def bind(self, z: Array) -> None:
+        """Make the buffers for pre-activations like z."""
+        self.centred, self.back = np.empty_like(z), np.empty_like(z)
 
     def forward(self, z: Array, training: bool) -> None:
         self.training, batch = training, z.shape[1]
-        mean = batch_sum(z) / batch if training else self.mean
-        self.z_hat = z - mean[:, None]
-        variance = np.vecdot(self.z_hat, self.z_hat, axis=1) / batch if training else self.variance
-        self.inverse_std = 1 / np.sqrt(variance + EPSILON)
-        self.z_hat *= self.inverse_std[:, None]
-        np.multiply(self.z_hat, self.gamma[:, None], out=z)
+        mean, variance = self.of_batch if training else self.running
         if training:
-            self._remember(mean, variance * (batch / (batch - 1)))
+            batch_sum(z, out=mean)
+            mean /= batch
+        np.subtract(z, mean[:, None], out=self.centred)
+        if training:
+            np.vecdot(self.centred, self.centred, axis=1, out=variance)
+            variance /= batch
+        self.inverse_std = 1 / np.sqrt(variance + EPSILON)
+        self.scale = (self.gamma * self.inverse_std)[:, None]
+        np.multiply(self.centred, self.scale, out=z)
+        if training:
+            variance *= batch / (batch - 1)
+            self._remember()
 
-    def _remember(self, mean: Array, variance: Array) -> None:
+    def _remember(self) -> None:
         self.batches += 1
-        weight = max(1 / self.batches, 0.1)
-        self.mean += weight * (mean - self.mean)
-        self.variance += weight * (variance - self.variance)
+        self.running += max(1 / self.batches, 0.1) * (self.of_batch - self.running)
 
     def backward(self, delta: Array, db: Array) -> Array:
-        np.vecdot(delta, self.z_hat, axis=1, out=self.dgamma)
-        scale = (self.gamma * self.inverse_std)[:, None]
+        """∂L/∂(Wa) = γ/std (δ − mean of δ − ẑ · mean of δ ẑ), the means over the batch."""
+        np.vecdot(delta, self.centred, axis=1, out=self.dgamma)
+        self.dgamma *= self.inverse_std
         if not self.training:  # statistics are constants: nothing flows through them
-            return delta * scale
-        back = self.z_hat * (self.dgamma / -delta.shape[1])[:, None]
-        back += delta
-        back -= (db / delta.shape[1])[:, None]
-        back *= scale
-        return back
+            return np.multiply(delta, self.scale, out=self.back)
+        batch = delta.shape[1]
+        np.multiply(self.centred, (self.dgamma * self.inverse_std / batch)[:, None], out=self.back)
+        np.subtract(delta, self.back, out=self.back)
+        np.subtract(self.back, (db / batch)[:, None], out=self.back)
+        return np.multiply(self.back, self.scale, out=self.back)
 
 
 class LayerNorm:
@@ -62,21 +70,26 @@ class LayerNorm:
     def __init__(self, gamma: Array, dgamma: Array) -> None:
         self.gamma, self.dgamma = gamma, dgamma
 
+    def bind(self, z: Array) -> None:
+        """Make the buffers for pre-activations like z."""
+        self.z_hat, self.back, self.product = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+
     def forward(self, z: Array, training: bool) -> None:
         units = z.shape[2]
-        self.z_hat = z - np.add.reduce(z, axis=2, keepdims=True) / units
-        variance = np.add.reduce(np.square(self.z_hat), axis=2, keepdims=True) / units
-        self.inverse_std = 1 / np.sqrt(variance + EPSILON)
-        self.z_hat *= self.inverse_std
+        np.subtract(z, unit_sum(z) / units, out=self.z_hat)
+        np.square(self.z_hat, out=self.product)
+        self.inverse_std = 1 / np.sqrt(unit_sum(self.product) / units + EPSILON)
+        np.multiply(self.z_hat, self.inverse_std, out=self.z_hat)
         np.multiply(self.z_hat, self.gamma[:, None], out=z)
 
     def backward(self, delta: Array, db: Array) -> Array:
+        """∂L/∂(Wa) = (g − mean of g − ẑ · mean of g ẑ)/std with g = γ δ, the means over the units."""
         np.vecdot(delta, self.z_hat, axis=1, out=self.dgamma)
         units = delta.shape[2]
-        back = delta * self.gamma[:, None]
-        projection = np.add.reduce(back * self.z_hat, axis=2, keepdims=True) / units
-        back -= np.add.reduce(back, axis=2, keepdims=True) / units
-        back -= self.z_hat * projection
+        back = np.multiply(delta, self.gamma[:, None], out=self.back)
+        projection = unit_sum(np.multiply(back, self.z_hat, out=self.product)) / units
+        back -= unit_sum(back) / units
+        back -= np.multiply(self.z_hat, projection, out=self.product)
         back *= self.inverse_std
         return back
 

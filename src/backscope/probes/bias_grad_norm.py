@@ -1,5 +1,12 @@
 """The norm of a layer's bias gradient, ‖∂L/∂b⁽ˡ⁾‖, before clipping."""
 
-from backscope.probes.probe import Probe, norm, of_layers
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Probe, norm, of_stacks
 
-PROBE = Probe("bias_grad_norm", "‖∂L/∂b‖", of_layers(lambda layer: norm(layer.db)), tier="economy", logarithmic=True)
+
+def bias_grad_norm(network: Network) -> Array:
+    """‖∂L/∂b‖, (R, L)."""
+    return of_stacks(lambda stack: norm(stack[:, :, -1]), network.dWb_stacks)
+
+
+PROBE = Probe("bias_grad_norm", "‖∂L/∂b‖", bias_grad_norm, tier="economy", logarithmic=True)

@@ -9,8 +9,8 @@ from functools import cache
 
 import numpy as np
 
-from backscope.nn.layers import Layer
-from backscope.probes.probe import Array, Probe, of_layers
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Probe, of_stacks
 
 SAME = 1e-9
 
@@ -20,12 +20,17 @@ def _direction(size: int) -> Array:
     return np.random.default_rng(0).standard_normal(size)
 
 
-def distinct_neurons(layer: Layer) -> Array:
-    """The number of clusters, (R,), between 1 and n_out."""
-    position = layer.W @ _direction(layer.n_in) + layer.b * _direction(layer.n_in + 1)[-1]
-    largest = np.maximum(np.abs(layer.W_flat).max(axis=-1), np.abs(layer.b).max(axis=-1))
+def clusters(Wb: Array) -> Array:
+    """The number of clusters, (…), between 1 and n_out, of neurons with parameters [Wᵀ; b] (…, n_in + 1, n_out)."""
+    position = _direction(Wb.shape[-2]) @ Wb
+    largest = np.maximum(Wb.max(axis=(-2, -1)), -Wb.min(axis=(-2, -1)))
     gaps = np.diff(np.sort(position, axis=-1), axis=-1)
-    return 1.0 + (gaps > SAME * largest[:, None]).sum(axis=-1)
+    return 1.0 + (gaps > SAME * largest[..., None]).sum(axis=-1)
 
 
-PROBE = Probe("distinct_neurons", "distinct neurons", of_layers(distinct_neurons))
+def distinct_neurons(network: Network) -> Array:
+    """The number of clusters in every layer, (R, L)."""
+    return of_stacks(clusters, network.Wb_stacks)
+
+
+PROBE = Probe("distinct_neurons", "distinct neurons", distinct_neurons)

@@ -1,5 +1,12 @@
 """The norm of a layer's weight gradient, ‖∂L/∂W⁽ˡ⁾‖ (Frobenius), before clipping (Glorot & Bengio 2010, fig. 7)."""
 
-from backscope.probes.probe import Probe, norm, of_layers
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Probe, norm, of_stacks
 
-PROBE = Probe("grad_norm", "‖∂L/∂W‖", of_layers(lambda layer: norm(layer.dW_flat)), tier="economy", logarithmic=True)
+
+def grad_norm(network: Network) -> Array:
+    """‖∂L/∂W‖, (R, L)."""
+    return of_stacks(norm, network.dW_stacks)
+
+
+PROBE = Probe("grad_norm", "‖∂L/∂W‖", grad_norm, tier="economy", logarithmic=True)

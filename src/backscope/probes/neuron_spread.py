@@ -5,11 +5,13 @@ Exactly 0.0 while symmetry is unbroken; rounding alone can make it grow (see the
 
 import numpy as np
 
-from backscope.probes.probe import Probe, of_layers
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Probe, of_stacks
 
-PROBE = Probe(
-    "neuron_spread",
-    "neuron spread",
-    of_layers(lambda layer: np.maximum(np.ptp(layer.W, axis=1).max(axis=-1), np.ptp(layer.b, axis=-1))),
-    logarithmic=True,
-)
+
+def neuron_spread(network: Network) -> Array:
+    """The largest range over the neurons of a layer, (R, L)."""
+    return of_stacks(lambda stack: np.ptp(stack, axis=-1).max(axis=-1), network.Wb_stacks)
+
+
+PROBE = Probe("neuron_spread", "neuron spread", neuron_spread, logarithmic=True)

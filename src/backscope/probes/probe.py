@@ -1,13 +1,14 @@
 """What a probe is, one quantity of every layer, and what an instrument is, a few numbers of a whole network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from backscope.nn.layers import Layer, total
+from backscope.nn.layers import Layer
 from backscope.nn.network import Network
+from backscope.nn.sums import dot, total
 
 Array = np.ndarray
 Tier = Literal["economy", "standard", "full"]
@@ -66,7 +67,7 @@ def of_hidden_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], A
 def derivative(layer: Layer) -> Array:
     """f′(z) (R, B, n) of a hidden layer."""
     assert layer.activation is not None
-    return layer.activation.derivative(layer.z)
+    return layer.activation.f_prime(layer.z, layer.f_z, np.empty_like(layer.z))
 
 
 def finite_only(function: Callable[[Array], Array], matrices: Array) -> Array:
@@ -87,6 +88,11 @@ def norm(flat: Array) -> Array:
     return np.sqrt(np.vecdot(flat, flat))
 
 
+def of_stacks(measure: Callable[[Array], Array], stacks: Iterable[Array]) -> Array:
+    """Measure a network's stacks (R, layers, …) of layers of one shape, (R, layers) each, joined to (R, L)."""
+    return np.concatenate([measure(stack) for stack in stacks], axis=-1)
+
+
 def mean(array: Array) -> Array:
     """The mean of (R, B, n) over samples and units, (R,)."""
     return total(array) / (array.shape[1] * array.shape[2])
@@ -99,4 +105,4 @@ def std(array: Array) -> Array:
 
 def rms(array: Array) -> Array:
     """The root mean square of (R, B, n) over samples and units, (R,)."""
-    return np.sqrt(mean(np.square(array)))
+    return np.sqrt(dot(array, array) / (array.shape[1] * array.shape[2]))

@@ -1,11 +1,20 @@
 """The share of activations in the flat parts of a bounded f: |f′(z)| < 0.05 · f′(0) (LeCun 1998, §4.4)."""
 
+from functools import cache
+
 import numpy as np
 
+from backscope.nn.activations import Activation
 from backscope.nn.layers import Layer
 from backscope.probes.probe import Array, Probe, derivative, of_hidden_layers
 
 FLAT = 0.05
+
+
+@cache
+def steepest(activation: Activation) -> float:
+    """f′(0)."""
+    return float(activation.derivative(np.zeros(1))[0])
 
 
 def saturation(layer: Layer) -> Array:
@@ -13,8 +22,8 @@ def saturation(layer: Layer) -> Array:
     activation = layer.activation
     if activation is None or not activation.bounded:
         return np.full(len(layer.z), np.nan)
-    steepest = activation.derivative(np.zeros(1, layer.z.dtype))
-    return (np.abs(derivative(layer)) < FLAT * steepest).mean(axis=(1, 2))
+    flat = np.abs(derivative(layer)) < FLAT * steepest(activation)
+    return np.count_nonzero(flat, axis=(1, 2)) / flat[0].size
 
 
 PROBE = Probe("saturation", "saturated share", of_hidden_layers(saturation))

@@ -5,14 +5,14 @@ After an update the network's gradient holds the step that was taken, so ΔW nee
 
 import numpy as np
 
-from backscope.nn.layers import Layer
-from backscope.probes.probe import Array, Probe, norm, of_layers
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Probe, norm, of_stacks
 
 
-def update_ratio(layer: Layer) -> Array:
-    """‖ΔW‖/‖W‖, (R,)."""
-    size = norm(layer.W_flat)
-    return norm(layer.dW_flat) / np.where(size > 0, size, np.nan)
+def update_ratio(network: Network) -> Array:
+    """‖ΔW‖/‖W‖, (R, L)."""
+    size = of_stacks(norm, network.W_stacks)
+    return of_stacks(norm, network.dW_stacks) / np.where(size > 0, size, np.nan)
 
 
-PROBE = Probe("update_ratio", "‖ΔW‖/‖W‖", of_layers(update_ratio), tier="economy", moment="update", logarithmic=True)
+PROBE = Probe("update_ratio", "‖ΔW‖/‖W‖", update_ratio, tier="economy", moment="update", logarithmic=True)

@@ -1,5 +1,12 @@
 """The norm of a layer's weights, ‖W⁽ˡ⁾‖ (Frobenius)."""
 
-from backscope.probes.probe import Probe, norm, of_layers
+from backscope.nn.network import Network
+from backscope.probes.probe import Array, Probe, norm, of_stacks
 
-PROBE = Probe("weight_norm", "‖W‖", of_layers(lambda layer: norm(layer.W_flat)), tier="economy", logarithmic=True)
+
+def weight_norm(network: Network) -> Array:
+    """‖W‖, (R, L)."""
+    return of_stacks(norm, network.W_stacks)
+
+
+PROBE = Probe("weight_norm", "‖W‖", weight_norm, tier="economy", logarithmic=True)

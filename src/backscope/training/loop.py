@@ -98,8 +98,7 @@ class Trainer:
         start = perf_counter()
         with np.errstate(all="ignore"):
             for step in range(steps + 1):
-                self._backpropagate(step)
-                if not self.alive.any():
+                if not self._backpropagate(step):
                     break
                 if step in measured:
                     self._measure(step, "gradient")
@@ -115,17 +114,16 @@ class Trainer:
         self.seconds["training"] = self.seconds["total"] - sum(self.seconds[name] for name in CLOCKED)
         return self._record()
 
-    @property
-    def alive(self) -> Array:
-        return self.diverged_at < 0
-
-    def _backpropagate(self, step: int) -> None:
+    def _backpropagate(self, step: int) -> bool:
+        """Loss and gradient of the next batch; is any replica left that has not diverged?"""
         loss = self.network.forward(*self.batches.next())
         self.network.backward()
+        self.scalars["train/loss"].add(step, loss)
         finite = np.isfinite(loss)
-        if not finite.all():
-            self.diverged_at[self.alive & ~finite] = step
-        self.scalars["train/loss"].add(step, loss, self.alive)
+        if finite.all():
+            return True
+        self.diverged_at[(self.diverged_at < 0) & ~finite] = step
+        return bool((self.diverged_at < 0).any())
 
     def _update(self, step: int) -> None:
         network, limit = self.network, self.config.training.clip_norm
@@ -137,10 +135,10 @@ class Trainer:
         with self._clock("probes"):
             for probe in of_tier(self.config.probes.tier):
                 if probe.moment == moment:
-                    self.layers[probe.name].add(step, probe.measure(self.network), self.alive)
+                    self.layers[probe.name].add(step, probe.measure(self.network))
             for instrument in self.config.probes.extra if moment == "gradient" else ():
                 for name, value in INSTRUMENTS[instrument].measure(self.network).items():
-                    self.scalars[name].add(step, value, self.alive)
+                    self.scalars[name].add(step, value)
 
     def _predict(self) -> None:
         """What theory says of the first replica's first batch."""
@@ -157,9 +155,9 @@ class Trainer:
                     continue
                 outputs = self.network.predict(x)
                 loss = "test/loss" if part == "test" else "train/full_loss"  # train/loss is the batch's
-                self.scalars[loss].add(step, self.network.loss(outputs, y), self.alive)
+                self.scalars[loss].add(step, self.network.loss(outputs, y))
                 name, values = score(outputs, y, self.datasets[0].task)
-                self.scalars[f"{part}/{name}"].add(step, values, self.alive)
+                self.scalars[f"{part}/{name}"].add(step, values)
 
     def _part(self, part: str) -> tuple[Array, Array]:
         """The whole training or test set of every replica."""
@@ -178,13 +176,13 @@ class Trainer:
         self.seconds[name] += perf_counter() - start
 
     def _record(self) -> Record:
-        layers = {name: self.layers[name].arrays() for name in PROBES if name in self.layers}
+        layers = {name: self.layers[name].arrays(self.diverged_at) for name in PROBES if name in self.layers}
         steps = max((steps for steps, _ in layers.values()), key=len, default=np.zeros(0, dtype=int))
         return Record(
             config=self.config,
             steps=steps,
             layers={name: _padded(values, len(steps)) for name, (_, values) in layers.items()},
-            scalars={name: series.arrays() for name, series in self.scalars.items()},
+            scalars={name: series.arrays(self.diverged_at) for name, series in self.scalars.items()},
             diverged_at=self.diverged_at,
             seconds=dict(self.seconds),
             theta=self.network.theta,

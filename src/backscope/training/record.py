@@ -42,13 +42,13 @@ class Series:
     steps: list[int] = field(default_factory=list)
     values: list[Array] = field(default_factory=list)
 
-    def add(self, step: int, value: Array, alive: Array) -> None:
-        """Add a value; replicas that are not alive get NaN, and so does what is not finite."""
-        kept = np.array(value, dtype=float)
-        kept[~alive] = np.nan
-        kept[~np.isfinite(kept)] = np.nan
+    def add(self, step: int, value: Array) -> None:
         self.steps.append(step)
-        self.values.append(kept)
+        self.values.append(value)
 
-    def arrays(self) -> tuple[Array, Array]:
-        return np.array(self.steps), np.array(self.values)
+    def arrays(self, diverged_at: Array) -> tuple[Array, Array]:
+        """Steps (S,) and values (S, R, …); NaN from the step on at which a replica diverged, and for infinities."""
+        steps, values = np.array(self.steps), np.array(self.values, dtype=float)
+        values[(diverged_at >= 0) & (steps[:, None] >= diverged_at)] = np.nan
+        values[np.isinf(values)] = np.nan
+        return steps, values

@@ -1,9 +1,7 @@
 """Reproduction: a run that is run again is the same to the last bit; what is not the same is found and placed."""
 
 import json
-import os
 import shutil
-import signal
 import sqlite3
 from contextlib import closing
 from types import SimpleNamespace
@@ -17,7 +15,7 @@ from backscope import app
 from backscope.commands.reproduce import main
 from backscope.config import compose
 from backscope.lab import book, committed, sweeps
-from backscope.tracking import comparing, reader, store
+from backscope.tracking import comparing, reader, recorder, store
 
 OVERRIDES = ("init=he", "activation=relu", "model.depth=3", "model.width=16", "training.steps=10", "replicas=2")
 
@@ -185,10 +183,6 @@ def test_times_are_not_compared_and_logarithms_as_what_they_are_of():
         (lambda config: config.pop("loss"), "missing loss.name"),
         (lambda config: config["init"].update(_target_="os.system"), "config.yaml: init._target_: not allowed"),
         (lambda config: config["model"].update(depth=-1), "config.yaml: model.depth=-1: allowed is "),
-        (
-            lambda config: config["data"].update(name="arrays", digest="12ab"),
-            "on arrays of its own, 12ab, which",
-        ),
         (lambda config: config["activation"].update(name="swish"), "activation.name=swish: allowed is one of "),
     ],
 )
@@ -218,9 +212,11 @@ def test_files_that_are_missing_or_are_something_else(reproduce, recorded):
 
 def test_runs_that_cannot_be_reproduced(reproduce, recorded):
     client = store.client(recorded.uri)
-    tags = ({"kind": "sweep"}, {}, {"error": "ValueError: no"}, {})
-    parent, running, failed, deleted = (client.create_run("1", tags=each).info.run_id for each in tags)
-    client.set_terminated(failed, "FAILED")
+    labels = {"name": "x", "sweep_id": "s"}
+    parent = recorder.start_sweep(client, "1", **labels)
+    running = client.create_run("1").info.run_id
+    failed = recorder.record_failure(client, "1", compose(*OVERRIDES), ValueError("no"), name="x")
+    deleted = client.create_run("1").info.run_id
     client.delete_run(deleted)
     for run_id, said in (
         ("abc", "no such run in sqlite:///"),
@@ -314,23 +310,6 @@ def test_what_the_lab_book_has_not_committed(tmp_path, monkeypatch, capsys):
             (page / "results.json").write_text(content)
         assert main(["--experiment", "x"]) == 2
         assert said in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_run_on_a_tracking_server(serve, tmp_path, capsys):
-    server = serve(tmp_path)
-    _, _, run_id = app.run(compose(*OVERRIDES, f"tracking.uri={server.uri}"), OVERRIDES)
-    assert main([run_id, "--uri", server.uri]) == 0
-    assert "measurements, bit for bit" in capsys.readouterr().out
-    (trace,) = tmp_path.rglob("trace.parquet")
-    trace.unlink()
-    assert main([run_id, "--uri", server.uri]) == 2
-    assert "its file trace.parquet is missing" in capsys.readouterr().err
-    os.killpg(server.process.pid, signal.SIGKILL)
-    server.process.wait()
-    assert main([run_id, "--uri", server.uri]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"backscope: tracking.uri={server.uri}: cannot be used: ") and said.count("\n") == 1
 
 
 @pytest.mark.slow

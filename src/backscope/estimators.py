@@ -79,7 +79,6 @@ class _Backprop(BaseEstimator):
         self.verdict_ = diagnose(self.record_)
         self.loss_curve_ = self.record_.scalars["train/loss"][1][:, 0].tolist()
         self.n_iter_ = len(self.loss_curve_)
-        self._n_out = n_out
         if self.verdict_.name == "diverged":
             warnings.warn(f"{self.verdict_.evidence}; try a smaller learning_rate", ConvergenceWarning, stacklevel=3)
 
@@ -99,7 +98,7 @@ class _Backprop(BaseEstimator):
         check_is_fitted(self)
         x = validate_data(self, x, dtype=self._input_types, reset=False)
         record = self.record_
-        network = restore(record.config, self.n_features_in_, self._n_out, record.theta, record.statistics)
+        network = restore(record.config, record.data, record.theta, record.statistics)
         with one_thread(), np.errstate(all="ignore"):
             return network.predict(x[None].astype(record.config.dtype), record.config.training.batch_size)[0]
 

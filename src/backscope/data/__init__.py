@@ -4,7 +4,7 @@
 """
 
 from backscope.data.arrays import ARRAYS, arrays, digest
-from backscope.data.loading import DATASETS, Dataset, Shape, describe, load
+from backscope.data.loading import DATASETS, Dataset, Shape, describe, load, summary
 from backscope.data.source import Source
 
-__all__ = ["ARRAYS", "DATASETS", "Dataset", "Shape", "Source", "arrays", "describe", "digest", "load"]
+__all__ = ["ARRAYS", "DATASETS", "Dataset", "Shape", "Source", "arrays", "describe", "digest", "load", "summary"]

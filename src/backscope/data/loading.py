@@ -4,13 +4,14 @@ Every statistic is taken from the training part alone, after it was cut to `n_tr
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from backscope.data import bundled, synthetic
+from backscope.data.arrays import digest
 from backscope.data.source import Array, Source, Task, seed
 from backscope.nn.domains import Count, Interval
 
@@ -136,6 +137,19 @@ def load(
         shape.n_out,
         shape.task,
     )
+
+
+def summary(datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """What a run learned from, a dataset a replica, as plain data: its name, the digest of all arrays, its shape.
+
+    >>> summary([load("iris", np.random.default_rng(0), n_train=10)])["n_train"]
+    10
+    """
+    first = datasets[0]
+    parts = [part for data in datasets for part in (data.x_train, data.y_train, data.x_test, data.y_test)]
+    sizes = {"n_in": first.x_train.shape[1], "n_out": first.n_out}
+    sizes |= {"n_train": len(first.x_train), "n_test": len(first.x_test), "replicas": len(datasets)}
+    return {"name": first.name, "digest": digest(*parts), "task": first.task, **sizes}
 
 
 def _source(name: str, own: Source | None, parameters: dict[str, Any]) -> Source:

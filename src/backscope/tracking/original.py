@@ -12,7 +12,6 @@ import yaml
 
 from backscope.config import Config, ConfigError, check
 from backscope.config.checks import misfit
-from backscope.data import ARRAYS
 from backscope.tracking import reader, store
 from backscope.tracking.comparing import metrics
 from backscope.tracking.recorder import flatten
@@ -89,12 +88,6 @@ def configuration(text: bytes, where: str) -> Config:
         raise ConfigError(f"{where}: not YAML: {_reason(error)}") from error
     if not isinstance(node, dict):
         raise ConfigError(f"{where}: allowed is a mapping with the keys of a configuration")
-    data = node.get("data")
-    if isinstance(data, dict) and data.get("name") == ARRAYS:
-        digest = data.get("digest")
-        raise ConfigError(
-            f"{where}: trained on arrays of its own, {digest}, which are not kept; train it again with them"
-        )
     try:
         return check(node)
     except ConfigError as error:

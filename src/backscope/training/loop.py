@@ -5,14 +5,14 @@ step 0 is the initialization, and the last step is measured but not followed by 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from backscope.data import Dataset
+from backscope.data import Dataset, summary
 from backscope.nn.activations import activation
 from backscope.nn.initializers import initialize
 from backscope.nn.network import Architecture, Network
@@ -25,6 +25,7 @@ from backscope.training.record import Record, Series
 from backscope.training.streams import Streams
 
 Array = np.ndarray
+EXAMPLE = 5  # inputs that show what the network takes
 CLOCKED = ("probes", "theory", "evaluation")
 
 
@@ -53,9 +54,9 @@ def construct(config: Any, n_in: int, n_out: int, replicas: int) -> Network:
     return Network(architecture, replicas, config.dtype)
 
 
-def restore(config: Any, n_in: int, n_out: int, theta: Array, statistics: Array) -> Network:
-    """The network as it was when a record got its parameters (R, P) and its statistics (R, S)."""
-    network = construct(config, n_in, n_out, len(theta))
+def restore(config: Any, data: Mapping[str, Any], theta: Array, statistics: Array) -> Network:
+    """The network of a record, from its parameters (R, P) and its statistics (R, S)."""
+    network = construct(config, data["n_in"], data["n_out"], len(theta))
     network.theta[:] = theta
     start = 0
     for kept in network.statistics():
@@ -187,6 +188,8 @@ class Trainer:
             seconds=dict(self.seconds),
             theta=self.network.theta,
             statistics=np.concatenate([np.zeros((len(self.datasets), 0)), *self.network.statistics()], axis=1),
+            data=summary(self.datasets),
+            example=self.datasets[0].x_train[:EXAMPLE].astype(self.config.dtype),
             theory=self.theory,
         )
 

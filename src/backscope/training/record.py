@@ -16,7 +16,8 @@ class Record:
     `layers[quantity]` is (T, R, L) at `steps` (T,); `scalars[name]` is a pair of steps (S,) and values (S, R).
     `diverged_at` (R,) is the step at which a replica's loss was first not finite, −1 if it never was.
     `seconds` says where the time went; `theta` (R, P) are the parameters at the end, `statistics` (R, S) those of
-    batch normalization; `theory[quantity]` (L,) is what theory predicts for the initialization.
+    batch normalization; `data` describes what was learned, with a digest of all its arrays, and `example` (N, n_in) are
+    a few inputs; `theory[quantity]` (L,) is what theory predicts for the initialization.
     """
 
     config: Any
@@ -26,7 +27,9 @@ class Record:
     diverged_at: Array
     seconds: dict[str, float]
     theta: Array
-    statistics: Array
+    statistics: Array = field(default_factory=lambda: np.empty((1, 0)))
+    data: dict[str, Any] = field(default_factory=dict)
+    example: Array = field(default_factory=lambda: np.empty((0, 1)))
     theory: dict[str, Array] = field(default_factory=dict)
 
     def final(self, name: str) -> Array:

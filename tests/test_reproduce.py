@@ -14,6 +14,7 @@ import yaml
 from backscope import app
 from backscope.commands.reproduce import main
 from backscope.config import compose
+from backscope.lab import __main__ as lab
 from backscope.lab import book, committed, sweeps
 from backscope.tracking import comparing, reader, recorder, store
 
@@ -314,19 +315,22 @@ def test_what_the_lab_book_has_not_committed(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_an_ablation_reproduces_and_a_digit_that_was_altered_is_found(tmp_path, monkeypatch, capsys):
-    page = tmp_path / "zero_init"
-    shutil.copytree(book.BOOK / "zero_init", page)
+    name, page = "he_thirty_layers", tmp_path / "he_thirty_layers"
+    shutil.copytree(book.BOOK / name, page)
     monkeypatch.setattr(book, "BOOK", tmp_path)
+    assert lab.main([name, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]) == 0
     before = {path.name: path.read_bytes() for path in page.iterdir()}
-    assert main(["--experiment", "zero_init"]) == 0
-    assert "identical: 15 claims, bit for bit" in capsys.readouterr().out
+    capsys.readouterr()
+    assert main(["--experiment", name]) == 0
+    assert "identical: 4 claims, bit for bit" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in page.iterdir()} == before
-    now, results = committed.read("zero_init"), json.loads((page / "results.json").read_text())
-    results["claims"][2]["measured"] = "0.03"
+    now, results = committed.read(name), json.loads((page / "results.json").read_text())
+    results["claims"][1]["measured"] = "0.6"
     (page / "results.json").write_text(json.dumps(results))
     monkeypatch.setattr(committed, "again", lambda name: now)
-    assert main(["--experiment", "zero_init"]) == 1
-    assert "claim 3, … only the output bias moves: measured 0.03 is committed, 0.0293" in capsys.readouterr().out
+    assert main(["--experiment", name]) == 1
+    said = capsys.readouterr().out
+    assert "different: 1 of 4 claims\n  claim 2, " in said and ": measured 0.6 is committed, 0.5" in said
 
 
 @pytest.mark.slow

@@ -123,8 +123,8 @@ def _experiment(name: str, tolerance: float) -> int:
     except LabError as error:
         raise ConfigError(str(error)) from error
     differences = committed.differences(recorded.claims, now.claims, tolerance)
-    for line in differences:
-        print(f"different: {line}")
+    if differences:
+        print("\n  ".join([f"different: {len(differences)} of {len(now.claims)} claims", *differences]))
     timed = sum(claim["is a time"] for claim in now.claims)
     untimed = f"; of {timed} that are times, the verdict" if timed else ""
     if not differences:

@@ -69,10 +69,10 @@ def differences(recorded: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str
         if old is None or new is None or old["claim"] != new["claim"]:
             lines.append(f"{name}: {'it' if new is None else new['claim']} is {'gone' if new is None else 'new'}")
             continue
-        for key in ("verdict",) if new["is a time"] else COMPARED:
-            value = VALUES.get(key, "")
-            if old[key] != new[key] and not (tolerance and _close(old.get(value), new.get(value), tolerance)):
-                lines += [f"{name}: {key} {old[key]} is committed, {new[key]} now"]
+        compared = ("verdict",) if new["is a time"] else COMPARED
+        changed = [key for key in compared if old[key] != new[key] and not _close(old, new, VALUES.get(key), tolerance)]
+        said = [f"{key} {old[key]} is committed, {new[key]} now" for key in changed]
+        lines += [f"{name}: {'; '.join(said)}"] if said else []
     return lines
 
 
@@ -82,6 +82,7 @@ def exact(recorded: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
     return all(old.get(key) == new.get(key) for old, new in untimed for key in VALUES.values())
 
 
-def _close(old: float | None, new: float | None, tolerance: float) -> bool:
-    """Whether two numbers differ by no more than a relative tolerance."""
-    return old is not None and new is not None and abs(old - new) <= tolerance * max(abs(old), abs(new))
+def _close(old: Mapping[str, Any], new: Mapping[str, Any], key: str | None, tolerance: float) -> bool:
+    """Whether the numbers of two cells differ by no more than a relative tolerance that was given."""
+    one, other = old.get(key or ""), new.get(key or "")
+    return one is not None and other is not None and abs(one - other) <= tolerance * max(abs(one), abs(other)) > 0

@@ -76,6 +76,7 @@ def test_a_run_is_identical(reproduce, recorded):
     status, said = reproduce()
     count = len(pd.read_parquet(recorded.files / "trace.parquet"))
     keys = [key for key in store.client(recorded.uri).get_run(recorded.run_id).data.metrics if "seconds" not in key]
+    assert said.startswith(f"he · relu · 3 · sgd, {recorded.run_id}\n")
     assert f"identical: {len(keys)} metrics, {count:,} measurements, bit for bit" in said
     assert status == 0 and count > 300 and len(keys) > 15
 

@@ -57,7 +57,7 @@ def of_run(run_id: str, uri: str | None = None) -> Original:
         raise store.StoreError(f"{here}: {error}") from error
     with store.reading(uri):
         table = metrics(_points(client, run))
-    return Original(str(run.info.run_name), config, trace, table, tags, list(_altered(config, tags, params)))
+    return Original(f"{run.info.run_name}, {run_id}", config, trace, table, tags, list(_altered(config, tags, params)))
 
 
 def of_file(config: Path, trace: Path | None = None) -> Original:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backscope.analysis.diagnosis import diagnose
-from backscope.tracking import pages, provenance, reader, recorder, store
+from backscope.tracking import pages, points, provenance, reader, recorder, store
 from backscope.tracking.trace import to_parquet
 
 SMALL = "model.depth=3 model.width=16 training.steps=10"
@@ -70,7 +70,7 @@ def test_the_trace_holds_every_measurement_and_nothing_else(run):
 
 @given(st.lists(st.integers(0, 10**7), min_size=1, unique=True).map(sorted), st.integers(2, 40))
 def test_thinning_keeps_the_first_and_the_last(steps, count):
-    kept = recorder.thin(np.array(steps), count)
+    kept = points.thin(np.array(steps), count)
     assert kept[0] == 0 and kept[-1] == len(steps) - 1
     assert len(kept) <= count and (np.diff(kept) > 0).all()
 
@@ -93,7 +93,7 @@ def test_every_layer_has_its_series_of_medians_from_step_0_to_the_last(lab, reco
     record, run = recorded(f"init=he activation=relu {SMALL}", replicas=3)
     for layer in range(1, 5):
         series = history(lab, run, f"grad_norm/layer_{layer:02d}")
-        assert min(series) == 0 and max(series) == 10 and 3 <= len(series) <= recorder.SERIES_POINTS
+        assert min(series) == 0 and max(series) == 10 and 3 <= len(series) <= points.SERIES_POINTS
         for step, value in series.items():
             moment = list(record.steps).index(step)
             assert value == np.median(record.layers["grad_norm"][moment, :, layer - 1])

@@ -92,9 +92,9 @@ def run(
         raise
     run_id = None
     if tracked:
-        series = config.tracking.series
         recorded = replace(record, config=kept(config))
-        run_id = recorder.record_run(*store_of(config), recorded, verdict, series=series, **labels(config, overrides))
+        named = labels(config, overrides) | {"series": config.tracking.series, "files": model_files(record)}
+        run_id = recorder.record_run(*store_of(config), recorded, verdict, **named)
     return record, verdict, run_id
 
 
@@ -107,6 +107,15 @@ def measure(config: Config, own: "Source | None" = None) -> tuple["Record", "Ver
     seeds = range(config.seed, config.seed + config.replicas)
     record = train(config, [load(rng=Streams.of(seed).data, own=own, **config.data) for seed in seeds])
     return record, diagnose(record)
+
+
+def model_files(record: "Record") -> dict[str, bytes]:
+    """The trained network as an MLflow model, where that is asked for."""
+    if not record.config.tracking.log_model:
+        return {}
+    from backscope.tracking import models
+
+    return models.files(record)
 
 
 def outcome(record: "Record", verdict: "Verdict", run_id: str | None) -> Outcome:

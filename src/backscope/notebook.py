@@ -26,7 +26,8 @@ from backscope.data import Source, arrays
 from backscope.display import sparkline
 from backscope.process import one_thread
 from backscope.tracking import reader
-from backscope.tracking.recorder import flatten, median
+from backscope.tracking.points import median
+from backscope.tracking.recorder import flatten
 from backscope.tracking.trace import to_parquet
 from backscope.training import Record
 

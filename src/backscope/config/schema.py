@@ -100,6 +100,7 @@ class Tracking:
     uri: str | None
     experiment: str
     series: Annotated[list[str], ListOf(OneOf(PROBES))]
+    log_model: bool
     run_name: str | None
     parent: str | None
     sweep_id: str | None

@@ -10,17 +10,16 @@ import json
 import shlex
 import tempfile
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-import numpy as np
 import yaml
 
+from backscope.tracking.points import Point, Verdict, points
 from backscope.tracking.trace import to_parquet
 
 if TYPE_CHECKING:
@@ -28,33 +27,10 @@ if TYPE_CHECKING:
 
     from backscope.training import Record
 
-PREDICTED = {"grad_norm", "delta_rms"}  # what theory predicts and MLflow charts; all of it is in the trace
-SERIES_POINTS = 8  # moments of a layer's series: 33 layers of them are 264 points
-CURVE_POINTS = 32  # moments of a scalar's curve
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where PyYAML was built with it
 BATCH = 1000  # MLflow's limit of metrics in one call; that of parameters and tags is 100
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
-
-
-class Verdict(Protocol):
-    """What the diagnosis says of a run."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def evidence(self) -> str: ...
-    @property
-    def numbers(self) -> Mapping[str, float]: ...
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of one metric at a step, or at a layer where the metric is a depth profile."""
-
-    key: str
-    step: int
-    value: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +42,7 @@ class Entry:
     params: dict[str, str] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     status: str = "FINISHED"
     seconds: float = 0.0
 
@@ -103,16 +80,17 @@ def entry(
     tags: Mapping[str, str] | None = None,
     overrides: Sequence[str] = (),
     series: Sequence[str] = ("grad_norm",),
+    files: Mapping[str, bytes] | None = None,
 ) -> Entry:
-    """The record as MLflow will show it: parameters, medians, summary, description, trace and configuration."""
-    points = [*_summary(record, verdict), *_curves(record), *_series(record, series), *_theory(record)]
+    """The record as MLflow will show it: parameters, medians, summary, description, trace, configuration, `files`."""
     labels = {"verdict": verdict.name, **(tags or {})}
     return Entry(
         name,
         _labels(labels, parent, f"**{verdict.name}**: {verdict.evidence}", overrides),
         flatten(record.config),
-        [point for point in points if np.isfinite(point.value)],
-        {"trace.parquet": to_parquet(record)} | _configuration(record.config, overrides),
+        points(record, verdict, series),
+        {"trace.parquet": to_parquet(record), **_configuration(record.config, overrides), **(files or {})},
+        data=record.data,
         seconds=record.seconds.get("total", 0.0),
     )
 
@@ -132,12 +110,27 @@ def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
             client.log_batch(run_id, metrics[start : start + BATCH], params[:100] if start == 0 else ())
         for start in range(100, len(params), 100):
             client.log_batch(run_id, params=params[start : start + 100])
+        if entry.data:
+            log_data(client, run_id, entry.data)
     except BaseException:
         with suppress(Exception):  # the first error is the one to report
             client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, entry.status)
     return str(run_id)
+
+
+def log_data(client: "MlflowClient", run_id: str, data: Mapping[str, Any]) -> None:
+    """Say what a run learned from: MLflow shows its name and digest, and the rest as its profile."""
+    from mlflow.entities import Dataset, DatasetInput
+    from mlflow.exceptions import MlflowException
+
+    profile = json.dumps({key: value for key, value in data.items() if key not in ("name", "digest")})
+    inputs = [DatasetInput(Dataset(data["name"], data["digest"], source_type="", source="", profile=profile))]
+    try:
+        client.log_inputs(run_id, inputs)
+    except MlflowException:  # another worker was the first to tell of this dataset, at the same moment
+        client.log_inputs(run_id, inputs)
 
 
 def start_sweep(
@@ -224,76 +217,3 @@ def _labels(
     alone = ["hydra.mode=RUN"] if parent else []  # an experiment's file would sweep
     note = f"{sentence}\n\n`{shlex.join(('backscope', *overrides, *alone))}`"
     return dict(tags or {}) | ({PARENT: parent} if parent else {}) | {NOTE: note}
-
-
-def thin(steps: np.ndarray, count: int) -> np.ndarray:
-    """Indices of at most `count` of the sorted steps, log-spaced, with the first and the last.
-
-    >>> [int(i) for i in thin(np.arange(201), 8)]
-    [0, 2, 4, 9, 20, 44, 94, 200]
-    """
-    if len(steps) == 0:
-        return np.empty(0, dtype=int)
-    wanted = steps[0] - 1 + np.geomspace(1, steps[-1] - steps[0] + 1, count).round(6)
-    return np.unique(np.searchsorted(steps, wanted).clip(max=len(steps) - 1))
-
-
-def median(values: np.ndarray) -> np.ndarray:
-    """The median over replicas (axis 1) that are finite; NaN where none is."""
-    values = np.where(np.isfinite(values), values, np.nan)
-    if values.shape[1] == 1:
-        return values[:, 0]
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        return np.nanmedian(values, axis=1)
-
-
-def _series(record: "Record", quantities: Iterable[str]) -> Iterator[Point]:
-    """Every layer's series in time, and the profile over layers (log10, step = layer) at three moments."""
-    for quantity in quantities:
-        if quantity not in record.layers:
-            continue
-        values = median(record.layers[quantity])
-        known = np.flatnonzero(np.isfinite(values).any(axis=1))
-        if len(known) == 0:
-            continue
-        digits = max(2, len(str(values.shape[1])))
-        for moment in known[thin(record.steps[known], SERIES_POINTS)]:
-            for layer, value in enumerate(values[moment], 1):
-                yield Point(f"{quantity}/layer_{layer:0{digits}d}", int(record.steps[moment]), float(value))
-        halfway = known[np.abs(record.steps[known] - record.steps[known[-1]] / 2).argmin()]
-        for t in sorted({known[0], halfway, known[-1]}):
-            key = f"depth_profile/log10_{quantity}_step_{record.steps[t]:03d}"
-            for index in np.flatnonzero(values[t] > 0):
-                yield Point(key, int(index) + 1, float(np.log10(values[t, index])))
-
-
-def _theory(record: "Record") -> Iterator[Point]:
-    """The depth profiles that theory predicts for the initialization."""
-    for quantity in sorted(record.theory.keys() & PREDICTED):
-        for layer, value in enumerate(record.theory[quantity], 1):
-            if value > 0:
-                yield Point(f"theory/log10_{quantity}_step_000", layer, float(np.log10(value)))
-
-
-def _curves(record: "Record") -> Iterator[Point]:
-    """The scalars over time, thinned."""
-    for name, (steps, values) in record.scalars.items():
-        middle = median(values)
-        known = np.flatnonzero(np.isfinite(middle))
-        for i in known[thin(steps[known], CURVE_POINTS)]:
-            yield Point(name, int(steps[i]), float(middle[i]))
-
-
-def _summary(record: "Record", verdict: Verdict) -> Iterator[Point]:
-    """One number a run: the verdict's, the last value of each scalar, times, divergence."""
-    numbers = dict(verdict.numbers)
-    for name, (_, values) in record.scalars.items():
-        middle = median(values)
-        known = middle[np.isfinite(middle)]
-        numbers |= {name.replace("/", "_"): float(known[-1])} if len(known) else {}
-    numbers |= {f"seconds_{name}": seconds for name, seconds in record.seconds.items()}
-    diverged = record.diverged_at[record.diverged_at >= 0]
-    if len(diverged):
-        numbers |= {"diverged_at": float(np.median(diverged)), "diverged_replicas": float(len(diverged))}
-    for name, value in numbers.items():
-        yield Point(f"summary/{name}", 0, float(value))

@@ -30,9 +30,14 @@ def test_step(tmp_path: Path) -> None:
     [step] = measured(tmp_path, "step", "--case", "10×16")["step"].values()
     assert step["microseconds"].keys() == {"floor", "backscope", "backscope, no norms", "scikit-learn, no norms"}
     assert step["over"]["floor"]["backscope"] > 1
+    parts = step["anatomy"]
+    assert parts.keys() == {"batch", "matrix products", "f", "f′ ⊙", "loss", "norms", "optimizer"}
+    assert parts["matrix products"] > parts["batch"]
     assert "PyTorch eager" in step["missing"] and "JAX scan" in step["missing"]
     page = (tmp_path / "README.md").read_text()
     assert "- JAX scan: No module named 'jax'" in page and "| 10×16 tanh sgd f64 B=32 |" in page
+    assert "kernels" in page.splitlines()[2]
+    assert "| scikit-learn takes ≥ 2.5 ×, to width 64 |" in page and "JAX jit takes" not in page
     assert "<svg" in (tmp_path / "step.svg").read_text()
 
 

@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> None:
     kept = given.out / "results.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
     results["machine"] = report.machine()
+    print(results["machine"])
+    if report.overruled():
+        unset = " ".join(f"-u {each.split('=')[0]}" for each in report.overruled().split())
+        print(f"hint: users' machines have no {report.overruled()}, and other kernels: env {unset} make bench")
     for part in given.parts or PARTS:
         results[part] = measure(part, given)
         report.write(results, given.out)

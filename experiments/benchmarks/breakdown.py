@@ -47,7 +47,7 @@ def clock(module: str, name: str, part: str) -> None:
             took = time.perf_counter() - start
             SECONDS[part] += took - INSIDE.pop()
             INSIDE[-1] += took
-        for each in ("probes", "evaluation") if part == "training" else ():
+        for each in ("probes", "theory", "evaluation") if part == "training" else ():
             SECONDS[each] += result.seconds[each]
             SECONDS[part] -= result.seconds[each]
         return result

@@ -1,10 +1,13 @@
 """README.md and its figures, from results.json: what was measured, in tables."""
 
 import json
+import os
 import platform
 from pathlib import Path
 
 from . import figures
+from .anatomy import PARTS as OF_A_STEP
+from .targets import TARGETS
 
 INTRODUCTION = """# Speed
 
@@ -21,6 +24,27 @@ of the activation's own ufunc a layer. *PyTorch fused* has the fused optimizer f
 of steps as one compiled loop, which rules out looking at any of them in between. scikit-learn reports no norms.
 
 ![times over backscope's](step.svg)
+"""
+ANATOMY = """
+Where a step's microseconds go: the step again, with a clock on each part. *f′ ⊙* is the derivative and its product with
+∂L/∂a; *the rest* is Python between NumPy's calls, and waiting for memory that another part pushed out of the cache.
+
+"""
+LIMITS = """
+What the floor is made of is *matrix products* and *f*. The rest stands above it because NumPy cannot fuse: a compiler
+makes one pass over memory where it needs several.
+
+- f′ ⊙ takes three passes: compare, convert to numbers and multiply for ReLU; square, subtract and multiply for tanh.
+- Batch normalization takes six passes a layer that shift or scale each unit by a number of its own. NumPy does that
+  unit by unit, at 2–3 times the cost of a pass through an array.
+- Of Adam's ten passes one is `np.sqrt`, which takes two numbers at a time (SSE) where these processors take eight; it
+  alone takes almost half of Adam's time in float64.
+- A call takes 0.3–0.5 µs before it begins. There are seven a layer, and at width 16 they are little else.
+- Of the three products of a layer one has its operands the way that BLAS is slowest at (half again as slow at 64×64
+  with AVX-512), however arrays lie in memory. The floor has one too, in another place.
+
+JAX's scan escapes all of it, by compiling the loop, and with that nobody can look at a step. Where not even bare matrix
+products would reach a target, the last column above says so.
 """
 SWEEP = """## The sweep
 
@@ -45,8 +69,14 @@ largest process.
 """
 
 
+def overruled() -> str:
+    """The variables that keep BLAS from choosing the kernels of this processor, as they are set; empty if none is."""
+    names = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS")
+    return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+
+
 def machine() -> str:
-    """Processor, cores and versions."""
+    """Processor, versions, and the kernels that NumPy's BLAS chose or was told to take."""
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -54,6 +84,7 @@ def machine() -> str:
     model = next((line.split(": ")[1] for line in names if line.startswith("model name")), platform.machine())
     blas = next((each for each in threadpool_info() if "numpy.libs" in each["filepath"]), {})
     kernels = f"{blas.get('internal_api')} {blas.get('version')}, {blas.get('architecture')} kernels"
+    kernels += f" because of {overruled()}" if overruled() else ""
     words = [model, f"Python {platform.python_version()}", f"NumPy {np.__version__} with {kernels}"]
     return ", ".join(words + [f"{name} {version}" for name, version in versions().items()])
 
@@ -101,12 +132,30 @@ def step(results: dict) -> str:
         ["network", *(label.split(",")[0] for label in bare)],
         [[name, *(cell(each, label, "backscope") for label in bare)] for name, each in results.items()],
     )
+    text += targets(results)
     text += "\nTimes over the floor's:\n\n"
     text += table(
         ["network", *normed[1:]],
         [[name, *(over(each, label, "floor") for label in normed[1:])] for name, each in results.items()],
     )
-    return text + compilation(results) + left_out(results)
+    return text + compilation(results) + parts_of_a_step(results) + left_out(results)
+
+
+def targets(results: dict) -> str:
+    """Which of the project's targets are met, in how many networks."""
+    rows = [row for target in TARGETS if (row := target.row(results))]
+    return "\nWhat the step is meant to reach:\n\n" + table(
+        ["target", "met", "worst case", "reached there", "by the floor"], rows
+    )
+
+
+def parts_of_a_step(results: dict) -> str:
+    rows = []
+    for name, each in results.items():
+        parts, whole = each["anatomy"], each["microseconds"]["backscope"]
+        cells = [f"{parts[part]:,.0f}" if part in parts else "–" for part in OF_A_STEP]
+        rows.append([name, *cells, f"{whole - sum(parts.values()):,.0f}", f"{whole:,.0f}"])
+    return ANATOMY + table(["network", *OF_A_STEP, "the rest", "a step"], rows) + LIMITS
 
 
 def cell(result: dict, label: str, base: str) -> str:

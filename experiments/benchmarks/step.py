@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+from . import anatomy
 from .cases import Case
 
 # label -> (module of contenders/, options of its make)
@@ -67,6 +68,7 @@ def measure(case: Case, rounds: int) -> dict:
         "before": {label: max(first_call[label] - steady[label], 0.0) for label in blocks},
         "over": {base: ratios(times, base) for base in ("floor", "backscope") if base in times},
         "quiet": sum(map(sum, times.values())) / wall,
+        "anatomy": anatomy.measure(case, rounds),
         "missing": missing,
     }
 
@@ -99,4 +101,5 @@ def describe(name: str, result: dict) -> str:
     for label, value in result["microseconds"].items():
         over = "".join(f"  {ratio[label]:6.2f} × {base}" for base, ratio in result["over"].items())
         lines.append(f"  {label:24s} {value:9.1f} µs{over}  before the first {result['before'][label]:6.2f} s")
+    lines.append("  of which: " + ", ".join(f"{part} {value:.1f}" for part, value in result["anatomy"].items()))
     return "\n".join(lines + [f"  {label}: left out: {why}" for label, why in result["missing"].items()])

@@ -95,7 +95,7 @@ def tanh() -> Activation:
         np.square(a, out=out)
         return np.subtract(1.0, out, out=out)
 
-    return Activation(lambda z, out: np.tanh(z, out=out), f_prime, bounded=True, analytic=True)
+    return Activation(np.tanh, f_prime, bounded=True, analytic=True)
 
 
 def relu() -> Activation:
@@ -214,7 +214,7 @@ def erf() -> Activation:
         np.exp(out, out=out)
         return np.multiply(out, 2 / np.sqrt(np.pi), out=out)
 
-    return Activation(lambda z, out: erf_of(z, out=out), f_prime, bounded=True)
+    return Activation(erf_of, f_prime, bounded=True)
 
 
 def step(straight_through: bool = False) -> Activation:

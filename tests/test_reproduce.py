@@ -181,6 +181,10 @@ def test_times_are_not_compared_and_logarithms_as_what_they_are_of():
     ("change", "said"),
     [
         (lambda config: config["model"].pop("dropout"), "another schema than this version's: missing model.dropout"),
+        (
+            lambda config: config["tracking"].pop("series"),
+            "another schema than this version's: missing tracking",
+        ),
         (lambda config: config["init"].update(size=1), "another schema than this version's: unknown init.size"),
         (lambda config: config.pop("loss"), "missing loss.name"),
         (lambda config: config["init"].update(_target_="os.system"), "config.yaml: init._target_: not allowed"),
@@ -193,6 +197,11 @@ def test_a_configuration_that_this_version_does_not_allow(reproduce, recorded, c
     status, output = reproduce()
     assert status == 2 and output.count("\n") == 1
     assert output.startswith(f"backscope: RUN={recorded.run_id}: config.yaml: ") and said in output
+
+
+def test_keys_that_say_only_where_a_run_was_tracked_may_be_those_of_another_version(reproduce, recorded):
+    edit(recorded.files / "config.yaml", lambda config: config.update(tracking={"series": ["grad_norm"], "place": 1}))
+    assert reproduce()[0] == 0
 
 
 def test_files_that_are_missing_or_are_something_else(reproduce, recorded):
@@ -261,6 +270,9 @@ def test_other_circumstances_are_named(reproduce, recorded):
     recorded.change("UPDATE tags SET value = 'Z80' WHERE key = 'cpu'")
     status, said = reproduce()
     assert status == 0
+    assert "data " not in said
+    recorded.change("UPDATE datasets SET digest = 'abc'")
+    assert "data abc then, " in reproduce()[1]
     assert f"numpy 1.26.4 then, {np.__version__} now" in said and "cpu Z80 then, " in said and "scipy" not in said
 
 

@@ -83,7 +83,8 @@ def _check(recorded: original.Original, tolerance: float) -> int:
         print(f"different: the verdict is {judged} as recorded, {verdict.name} now")
     accepted = _report(kinds, tolerance)
     if recorded.tags:
-        _report_circumstances(recorded.tags)
+        data = {"data": record.data["digest"]} if "data" in recorded.tags else {}
+        _report_circumstances(recorded.tags, provenance() | data)
     return 0 if accepted and not recorded.altered and judged == verdict.name else 1
 
 
@@ -106,8 +107,8 @@ def _report(kinds: dict[str, comparing.Comparison], tolerance: float) -> bool:
     return accepted
 
 
-def _report_circumstances(tags: Mapping[str, str]) -> None:
-    others = comparing.circumstances(tags, provenance())
+def _report_circumstances(recorded: Mapping[str, str], now: Mapping[str, str]) -> None:
+    others = comparing.circumstances(recorded, now)
     same = "code, libraries, BLAS, CPU and threads are those of the recording"
     print(f"not as when recorded: {'; '.join(others)}" if others else same)
 
@@ -131,7 +132,7 @@ def _experiment(name: str, tolerance: float) -> int:
         how = "bit for bit" if committed.exact(recorded.claims, now.claims) else "to every printed digit"
         within = f"within the tolerance of {tolerance:g}" if tolerance else "identical"
         print(f"{within}: {len(now.claims)} claims{'' if tolerance else f', {how}'}{untimed}")
-    _report_circumstances(recorded.made_with)
+    _report_circumstances(recorded.made_with, provenance())
     return 1 if differences else 0
 
 

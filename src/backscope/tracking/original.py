@@ -1,16 +1,17 @@
 """What was recorded of one run, read back whole and checked: the side that a reproduction is compared with.
 
-A configuration is data: it is read as plain YAML and must pass every check again; nothing in it is executed.
+A configuration is read as plain YAML and must pass every check again; nothing in it is executed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from backscope.config import Config, ConfigError, check
+from backscope.config import Config, ConfigError, check, compose
 from backscope.config.checks import misfit
 from backscope.tracking import reader, store
 from backscope.tracking.comparing import metrics
@@ -26,7 +27,7 @@ UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 @dataclass(frozen=True)
 class Original:
-    """A recorded run: its configuration and trace, and from a store its metrics and tags too.
+    """A recorded run: its configuration and trace, and from a store its metrics, tags and digest of the data too.
 
     `altered` says, a line each, what is no longer as it was recorded.
     """
@@ -57,7 +58,10 @@ def of_run(run_id: str, uri: str | None = None) -> Original:
         raise store.StoreError(f"{here}: {error}") from error
     with store.reading(uri):
         table = metrics(_points(client, run))
-    return Original(f"{run.info.run_name}, {run_id}", config, trace, table, tags, list(_altered(config, tags, params)))
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    circumstances = tags | ({"data": inputs[0].dataset.digest} if inputs else {})
+    altered = list(_altered(config, tags, params))
+    return Original(f"{run.info.run_name}, {run_id}", config, trace, table, circumstances, altered)
 
 
 def of_file(config: Path, trace: Path | None = None) -> Original:
@@ -88,6 +92,9 @@ def configuration(text: bytes, where: str) -> Config:
         raise ConfigError(f"{where}: not YAML: {_reason(error)}") from error
     if not isinstance(node, dict):
         raise ConfigError(f"{where}: allowed is a mapping with the keys of a configuration")
+    kept = node.get("tracking")
+    if isinstance(kept, dict) and "series" in kept:  # the rest says where, not what: keys of other versions do no harm
+        node["tracking"] = _tracking() | {"series": kept["series"]}
     try:
         return check(node)
     except ConfigError as error:
@@ -97,6 +104,12 @@ def configuration(text: bytes, where: str) -> Config:
             said = "; ".join(f"{kind} {', '.join(found)}" for kind, found in keys.items() if found)
             raise ConfigError(f"{where}: of another schema than this version's: {said}") from error
         raise ConfigError(f"{where}: {error}") from error
+
+
+@cache
+def _tracking() -> dict[str, Any]:
+    """Where runs go unless they are told to go elsewhere."""
+    return asdict(compose().tracking)
 
 
 def _found(client: "MlflowClient", run_id: str, uri: str) -> "Run":

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("numpy", "scipy", "mlflow", "backscope")
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "mlflow", "backscope")
 
 
 @cache

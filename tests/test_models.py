@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from backscope import app
 from backscope.config import compose
 from backscope.data import load, summary
-from backscope.tracking import models, store
+from backscope.tracking import models, recorder, store
 from backscope.training import Streams
 
 SMALL = ["model.depth=3", "model.width=8", "training.steps=8"]
@@ -106,6 +106,19 @@ def test_a_model_is_arrays_and_text_and_no_pickle(run):
 def test_only_runs_that_ask_for_it_have_a_model(tracked, uri):
     _, run_id = tracked("data=iris")
     assert "model" not in {each.path for each in store.client(uri).list_artifacts(run_id)}
+
+
+def test_another_worker_may_tell_of_a_dataset_at_the_same_moment(uri, monkeypatch):
+    client = store.client(uri)
+    run_id = client.create_run(store.prepare(uri, "race")).info.run_id
+    tell, refusals = client.log_inputs, [MlflowException("UNIQUE constraint failed")]
+    monkeypatch.setattr(client, "log_inputs", lambda *given: refuse(refusals.pop()) if refusals else tell(*given))
+    recorder.log_data(client, run_id, {"name": "iris", "digest": "0123456789ab", "n_in": 4})
+    assert len(client.get_run(run_id).inputs.dataset_inputs) == 1
+
+
+def refuse(error):
+    raise error
 
 
 def test_a_run_carries_the_data_it_learned_from(tracked, uri):

@@ -106,7 +106,7 @@ def test_a_grid_search_in_a_pipeline():
     x, y = load_iris(return_X_y=True)
     pipeline = make_pipeline(StandardScaler(), BackpropClassifier(steps=60, random_state=0))
     grid = {"backpropclassifier__init": ["he", "zeros"], "backpropclassifier__optimizer": ["adam", "sgd"]}
-    found = GridSearchCV(pipeline, grid, cv=3, n_jobs=2).fit(x, y)
+    found = GridSearchCV(pipeline, grid, cv=3).fit(x, y)
     assert found.best_params_["backpropclassifier__init"] == "he" and found.best_score_ > 0.9
     with pytest.warns(FitFailedWarning, match=r"init=hee: no such option; did you mean he\?"):
         GridSearchCV(pipeline, {"backpropclassifier__init": ["he", "hee"]}, cv=2).fit(x, y)

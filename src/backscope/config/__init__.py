@@ -1,6 +1,6 @@
 """Configuration: what can be chosen (`schema`), what is refused (`checks`), and Hydra's part of it (`composing`)."""
 
-from backscope.config.checks import ConfigError, check
+from backscope.config.checks import ConfigError, check, check_values
 from backscope.config.composing import CONF, ROOT, Composer, compose, quiet
 from backscope.config.schema import Choice, Config, Model, Probes, Tracking, Training
 
@@ -16,4 +16,4 @@ __all__ = [
     "Tracking",
     "Training",
 ]
-__all__ += ["check", "compose", "quiet"]
+__all__ += ["check", "check_values", "compose", "quiet"]

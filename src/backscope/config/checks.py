@@ -57,9 +57,9 @@ def check(config: DictConfig | Mapping[str, Any], own: Source | None = None) -> 
     if own is not None:
         values["data"] = Choice(values["data"] | {"name": ARRAYS, "digest": own.digest})
     for name, section in SECTIONS.items():
-        values[name] = section(**_values(name, plain[name], get_type_hints(section, include_extras=True)))
+        values[name] = section(**check_values(name, plain[name], get_type_hints(section, include_extras=True)))
     scalars = {key: top[key] for key in top if key not in values}
-    checked = Config(**values, **_values("", {key: plain[key] for key in scalars}, scalars))
+    checked = Config(**values, **check_values("", {key: plain[key] for key in scalars}, scalars))
     _check_together(checked, own)
     return checked
 
@@ -106,11 +106,11 @@ def _choice(group: str, values: Any) -> Choice:
         name = values.get("name") if isinstance(values, dict) else values
         raise refuse(f"{group}.name", name, f"one of {', '.join(GROUPS[group])}")
     name, rest = values["name"], {key: value for key, value in values.items() if key != "name"}
-    return Choice(name=name, **_values(group, rest, parameters(group, name), f" for {group}={name}"))
+    return Choice(name=name, **check_values(group, rest, parameters(group, name), f" for {group}={name}"))
 
 
-def _values(prefix: str, values: Any, domains: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """The values, if there is one for each domain and all are in theirs."""
+def check_values(prefix: str, values: Any, domains: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The values, if there is one for each domain and all are in theirs; raises ConfigError for the first that is not."""
     dotted = {key: f"{prefix}.{key}" if prefix else key for key in domains}
     if not isinstance(values, dict):
         raise refuse(prefix, values, f"a mapping of {', '.join(domains)}")

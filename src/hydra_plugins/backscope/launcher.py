@@ -30,6 +30,8 @@ DEATHS = 3  # of a pool of workers, after which what is left is given up
 class BackscopeLauncher(JoblibLauncher):
     """Runs jobs in worker processes that are kept from one job to the next."""
 
+    died = "its worker died: killed, or out of memory"
+
     @cached_property
     def composer(self) -> Composer:
         assert self.hydra_context is not None, "Hydra calls setup first"
@@ -70,7 +72,7 @@ class BackscopeLauncher(JoblibLauncher):
                 end(index, status, value)
         for index in range(len(jobs)):
             if index not in returns:
-                end(index, JobStatus.FAILED, RunFailed("its worker died: killed, or out of memory", ""))
+                end(index, JobStatus.FAILED, RunFailed(self.died, ""))
         return [returns[index] for index in range(len(jobs))]
 
     def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, JobStatus, Any]]:

@@ -110,7 +110,10 @@ def _choice(group: str, values: Any) -> Choice:
 
 
 def check_values(prefix: str, values: Any, domains: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """The values, if there is one for each domain and all are in theirs; raises ConfigError for the first that is not."""
+    """The values, if there is one for each domain and all are in theirs.
+
+    Raises ConfigError for the first that is not.
+    """
     dotted = {key: f"{prefix}.{key}" if prefix else key for key in domains}
     if not isinstance(values, dict):
         raise refuse(prefix, values, f"a mapping of {', '.join(domains)}")

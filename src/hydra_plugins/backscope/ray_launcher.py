@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.utils import JobStatus
 
@@ -30,11 +30,12 @@ class RayLauncher(RemoteLauncher):
     """Runs each job as a task of Ray's, on one core."""
 
     library, extra = "ray", "ray"
-    domains = {"address": str | None, "num_cpus": Count | None}
+    domains: ClassVar = {"address": str | None, "num_cpus": Count | None}
 
     def start(self) -> None:
         """Start a Ray of its own, or connect to the cluster; raises ConfigError if there is none."""
-        address, quietly = self.options["address"], {"log_to_driver": False, "logging_level": "error"}
+        address = self.options["address"]
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         if address is None:
             os.environ.update(OF_ITS_OWN)
@@ -43,14 +44,15 @@ class RayLauncher(RemoteLauncher):
         if ray.is_initialized():
             return
         if address is None:
-            own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_node_ip_address": "127.0.0.1"}
-            ray.init("local", num_cpus=self.options["num_cpus"], **own, **quietly)
+            settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            settings |= {"num_cpus": self.options["num_cpus"], "object_store_memory": OBJECT_STORE}
+            ray.init("local", **settings)
             return
         try:
             if address != "auto":  # where nothing listens, Ray itself would wait for a quarter of an hour
                 host, _, port = address.rpartition(":")
                 socket.create_connection((host, int(port)), timeout=5).close()
-            ray.init(address, runtime_env={"env_vars": ONE_THREAD}, **quietly)
+            ray.init(address, runtime_env={"env_vars": ONE_THREAD}, **settings)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"hydra.launcher.address={address}: {str(error).splitlines()[0]}; allowed is null, auto or HOST:PORT "

@@ -1,8 +1,8 @@
-"""What the launchers beyond joblib share: options that are checked, an extra that must be installed, and one attempt."""
+"""What the launchers beyond joblib share: an extra that must be installed, options that are checked, one attempt."""
 
+import importlib.util
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from hydra.core.utils import JobStatus
@@ -24,13 +24,13 @@ class RemoteLauncher(BackscopeLauncher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """What Hydra calls before anything else; raises ConfigError without the extra, or for a bad option."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        if find_spec(self.library) is None:
-            choice = config.hydra.runtime.choices["hydra/launcher"]
-            raise ConfigError(f"hydra/launcher={choice}: needs `.venv/bin/pip install -e .[{self.extra}]`")
         given = OmegaConf.to_container(OmegaConf.create(self.joblib))
         assert isinstance(given, dict)
         known = {key: domain for key, domain in self.domains.items() if key in given}
         self.options = check_values("hydra.launcher", given, known)
+        if importlib.util.find_spec(self.library) is None:
+            choice = config.hydra.runtime.choices["hydra/launcher"]
+            raise ConfigError(f"hydra/launcher={choice}: needs `.venv/bin/pip install -e .[{self.extra}]`")
 
 
 def attempt(config: Config, overrides: Sequence[str]) -> tuple[JobStatus, Outcome | RunFailed]:

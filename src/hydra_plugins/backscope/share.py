@@ -1,7 +1,6 @@
 """A share of a sweep, worked through by a task of a job array; its outcomes, as lines of a file."""
 
 import json
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from hydra.core.utils import JobStatus
 
@@ -32,11 +32,21 @@ ABSENCES = 3  # answers without a task, and still no result of it: it died
 LIST = ("squeue", "--me", "--noheader", "--array", "--format=%i")
 
 
+class Flags:
+    """Further options of sbatch."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, dict) and all(isinstance(each, str | int | float) for each in value.values())
+
+    def __str__(self) -> str:
+        return "options of sbatch, such as {reservation: lab}"
+
+
 class SubmititLauncher(RemoteLauncher):
     """Deals jobs out to the tasks of a job array: processes of this machine, or of a Slurm cluster."""
 
     library, extra = "submitit", "slurm"
-    domains = {
+    domains: ClassVar = {
         "cluster": Literal["local", "slurm"],
         "jobs": Count | None,
         "folder": str | None,
@@ -47,7 +57,7 @@ class SubmititLauncher(RemoteLauncher):
         "account": str | None,
         "qos": str | None,
         "constraint": str | None,
-        "additional_parameters": dict,
+        "additional_parameters": Annotated[dict, Flags()],
     }
 
     def start(self) -> None:

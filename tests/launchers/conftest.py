@@ -53,8 +53,8 @@ def slurm(tmp_path_factory, free_port):
     ports = [free_port(), free_port()]
     (folder / "slurm.conf").write_text(SLURM_CONF.format(folder=folder, host=host, ports=ports, user=getpass.getuser()))
     environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
-    files = {"key-file": "key", "socket": "munge.socket", "pid-file": "munge.pid", "log-file": "log", "seed-file": "seed"}
-    munged = ["munged", "--foreground", "--force", *(f"--{key}={folder / name}" for key, name in files.items())]
+    files = [f"--{name}-file={folder / name}" for name in ("key", "pid", "log", "seed")]
+    munged = ["munged", "--foreground", "--force", f"--socket={folder / 'munge.socket'}", *files]
     daemons, variables = [], os.environ | environment
     with open(folder / "daemons.log", "wb") as log:
         for command, ready in (
@@ -86,7 +86,8 @@ def start():
         store = f"tracking.uri=sqlite:///{folder}/mlflow.db"
         command = [sys.executable, "-m", "backscope", "-m", f"hydra/launcher={launcher}", store, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment, **pipes))
+        variables = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
+        started.append(subprocess.Popen(command, cwd=folder, env=variables, **pipes))
         return started[-1]
 
     yield start

@@ -1,6 +1,7 @@
 # Every target sets up .venv by itself when it is missing or older than what it is made from. `make` prints this help.
 PYTHON ?= python3
 EXPERIMENT ?= default_study
+RESUME ?= 1
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
@@ -10,14 +11,14 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench tour run ui server reproduce test test-slow lint format lock clean
+.PHONY: help sweep ablation ablations bench tour run ui server reproduce sync test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-sweep: $(READY) ## run an experiment of conf/experiment: make sweep EXPERIMENT=default_study ARGS="training.steps=50"
-	@$(BIN)/backscope experiment=$(EXPERIMENT) $(ARGS)
+sweep: $(READY) ## run an experiment of conf/experiment: make sweep EXPERIMENT=default_study ARGS="training.steps=50"; RESUME=0: afresh
+	@$(BIN)/backscope experiment=$(EXPERIMENT) tracking.resume=$(RESUME) $(ARGS)
 
 ablation: $(READY) ## re-verify an ablation's claims: make ablation NAME=zero_init, with ARGS="model.width=32" elsewhere
 	@$(BIN)/python -m backscope.lab $(NAME) $(ARGS)
@@ -46,6 +47,9 @@ server: $(READY) ## a tracking server: STORE=postgresql://user@host/db make serv
 reproduce: $(READY) ## run again and compare bit for bit: RUN=<run id>, CONFIG=<its config.yaml> or EXPERIMENT=<ablation>
 	@$(BIN)/python -m backscope.commands.reproduce $(RUN) $(if $(CONFIG),--config "$(CONFIG)") \
 		$(if $(filter-out file,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") $(ARGS)
+
+sync: $(READY) ## send the runs that a store could not take: make sync ARGS="--uri http://127.0.0.1:5000"
+	@$(BIN)/python -m backscope.commands.sync $(ARGS)
 
 test: lint ## lint, then run all tests
 	@$(BIN)/pytest -n auto --dist loadfile -m "not slow"

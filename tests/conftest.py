@@ -33,6 +33,12 @@ hypothesis.settings.register_profile("exact", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("exact")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def spool(tmp_path_factory):
+    """What tests keep and lock is not found among a user's own."""
+    os.environ["BACKSCOPE_SPOOL"] = str(tmp_path_factory.mktemp("spool"))
+
+
 @pytest.fixture(scope="session")
 def trainer():
     """trainer("init=he model.depth=3", seed=1, replicas=2): a Trainer of this configuration; `run()` trains it."""

@@ -224,7 +224,7 @@ def test_files_that_are_missing_or_are_something_else(reproduce, recorded):
 def test_runs_that_cannot_be_reproduced(reproduce, recorded):
     client = store.client(recorded.uri)
     labels = {"name": "x", "sweep_id": "s"}
-    parent = recorder.start_sweep(client, "1", **labels)
+    parent = sweeps.start_sweep(client, "1", **labels)
     running = client.create_run("1").info.run_id
     failed = recorder.record_failure(client, "1", compose(*OVERRIDES), ValueError("no"), name="x")
     deleted = client.create_run("1").info.run_id

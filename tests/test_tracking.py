@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backscope.analysis.diagnosis import diagnose
-from backscope.tracking import pages, points, provenance, reader, recorder, store
+from backscope.tracking import pages, points, provenance, reader, recorder, store, sweeps
 from backscope.tracking.trace import to_parquet
 
 SMALL = "model.depth=3 model.width=16 training.steps=10"
@@ -38,7 +38,7 @@ def recorded(lab, run):
     def make(overrides, replicas=1, **labels):
         record = run(overrides, replicas=replicas)
         args = {"name": "a run", "overrides": overrides.split(), **labels}
-        run_id = recorder.record_run(lab.client, lab.experiment_id, record, diagnose(record), **args)
+        run_id = recorder.write(lab.client, lab.experiment_id, recorder.entry(record, diagnose(record), **args))
         return record, lab.client.get_run(run_id)
 
     return make
@@ -150,7 +150,8 @@ def test_artifacts_are_the_trace_the_configuration_and_the_overrides(lab, record
 def test_a_run_that_raised_is_kept_as_failed(lab, run):
     config = run(SMALL).config
     error = ValueError("first line\nsecond line")
-    run_id = recorder.record_failure(lab.client, lab.experiment_id, config, error, name="x", log="the traceback")
+    failure = recorder.failure(config, error, name="x", log="the traceback")
+    run_id = recorder.write(lab.client, lab.experiment_id, failure)
     failed = lab.client.get_run(run_id)
     assert failed.info.status == "FAILED" and failed.data.tags["error"] == "ValueError: first line"
     assert failed.data.params["model.depth"] == "3"
@@ -167,16 +168,16 @@ def test_a_run_that_could_not_be_sent_whole_is_not_called_finished(lab, run):
 
     client.log_batch = broken
     with pytest.raises(OSError, match="disk full"):
-        recorder.record_run(client, lab.experiment_id, record, diagnose(record), name="x")
-    assert lab.client.get_run(created[0].info.run_id).info.status == "FAILED"
+        recorder.write(client, lab.experiment_id, recorder.entry(record, diagnose(record), name="x"))
+    assert lab.client.get_run(created[0].info.run_id).info.status == "KILLED"
 
 
 def test_a_sweep_is_a_parent_run_and_its_runs_are_read_as_a_frame(lab, recorded):
-    parent = recorder.start_sweep(lab.client, lab.experiment_id, name="sweep", sweep_id="s1", description="running")
+    parent = sweeps.start_sweep(lab.client, lab.experiment_id, name="sweep", sweep_id="s1", description="running")
     for depth in (2, 3):
         recorded(f"{SMALL} model.depth={depth}", parent=parent, tags={"sweep_id": "s1"})
     files = {"figures/a.png": b"\x89PNG"}
-    recorder.finish_sweep(lab.client, parent, description="**done**", files=files, numbers={"healthy": 2})
+    sweeps.finish_sweep(lab.client, parent, description="**done**", files=files, numbers={"healthy": 2})
     run = lab.client.get_run(parent)
     assert run.info.status == "FINISHED" and run.data.tags["mlflow.note.content"] == "**done**"
     assert run.data.metrics == {"summary/healthy": 2.0}

@@ -23,7 +23,7 @@ CLOCKED = [
     ("backscope.data", "load", "data"),
     ("backscope.training", "train", "training"),
     ("backscope.analysis.diagnosis", "diagnose", "verdict"),
-    ("backscope.tracking.recorder", "record_run", "tracking"),
+    ("backscope.tracking.spool", "send", "tracking"),
     ("backscope.sweep", "Sweep._report", "report and figures"),
 ]
 SECONDS: dict[str, float] = defaultdict(float)

@@ -1,14 +1,15 @@
 """The application: one configuration in, one tracked run out."""
 
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from importlib import import_module
-from pathlib import Path
+from threading import Thread
+from time import sleep
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
@@ -17,9 +18,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from backscope.config import CONF, ROOT, Config, ConfigError, check
+from backscope.config import CONF, Config, ConfigError, check
 from backscope.process import importing, use_one_thread
-from backscope.tracking import pages, provenance, recorder, store
+from backscope.tracking import liveness, pages, provenance, recorder, spool, store
 
 if TYPE_CHECKING:
     from backscope.analysis.diagnosis import Verdict
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Outcome(float):
     """What a sweep learns of a run: its test loss, as a number that Hydra's sweepers can minimize, and the rest beside.
 
-    A run that diverged has an infinite loss.
+    A run that diverged has an infinite loss; one that was tracked, but waits in the spool, has no `run_id`.
     """
 
     verdict: str
@@ -61,8 +62,12 @@ def hydra_main(composed: DictConfig) -> Outcome:
     if alone:
         from backscope.display import show_run
 
-        uri = absolute(config.tracking.uri)
-        show_run(record, verdict, pages.run_page(uri, store_of(config)[1], run_id) if run_id else None)
+        uri = store.locate(config.tracking.uri)
+        page = run_id and pages.how_to_open(uri) + pages.run_page(uri, store_of(config)[1], run_id)
+        show_run(record, verdict, page or None)
+        if config.tracking.enabled and not run_id:
+            print(f"backscope: {spool.notice(uri)}", file=sys.stderr)
+            raise SystemExit(1)
     return outcome(record, verdict, run_id)
 
 
@@ -75,27 +80,30 @@ def stop(error: Exception | str) -> NoReturn:
 def run(
     config: Config, overrides: Sequence[str] = (), own: "Source | None" = None
 ) -> tuple["Record", "Verdict", str | None]:
-    """Train a configuration (on one's own data), judge it and track it; the last is MLflow's run id, None without.
+    """Train a configuration (on one's own data), judge it and track it; the last is MLflow's run id, None if not sent.
 
-    Raises StoreError, before anything is trained, if the store cannot be used.
+    Raises StoreError, before anything is trained, if the store cannot be used; a sweep has asked already.
     """
-    tracked = config.tracking.enabled
-    if tracked:
+    if config.tracking.enabled and not config.tracking.parent:
         store_of(config)
     try:
         record, verdict = measure(config, own)
+        if not config.tracking.enabled:
+            return record, verdict, None
     except Exception as error:
-        if tracked:
-            with suppress(Exception):  # the first error is the one to report
-                log = traceback.format_exc()
-                recorder.record_failure(*store_of(config), kept(config), error, log=log, **labels(config, overrides))
+        with suppress(Exception):  # the first error is the one to report
+            log = traceback.format_exc()
+            send(config, recorder.failure(kept(config), error, log=log, **labels(config, overrides)))
         raise
-    run_id = None
-    if tracked:
-        recorded = replace(record, config=kept(config))
-        named = labels(config, overrides) | {"series": config.tracking.series, "files": model_files(record)}
-        run_id = recorder.record_run(*store_of(config), recorded, verdict, **named)
-    return record, verdict, run_id
+    recorded = replace(record, config=kept(config))
+    named = labels(config, overrides) | {"series": config.tracking.series, "files": model_files(record)}
+    return record, verdict, send(config, recorder.entry(recorded, verdict, **named))
+
+
+def send(config: Config, entry: recorder.Entry) -> str | None:
+    """Track an entry if the configuration wants that; its run id, None if it was not sent."""
+    tracking = config.tracking
+    return spool.send(store.locate(tracking.uri), tracking.experiment, entry) if tracking.enabled else None
 
 
 def measure(config: Config, own: "Source | None" = None) -> tuple["Record", "Verdict"]:
@@ -130,11 +138,12 @@ def kept(config: Config) -> Config:
 
 
 def labels(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
-    """Name, tags, parent and overrides of a run, as the recorder takes them."""
+    """Name, tags, parent, overrides and id of a run, as the recorder takes them."""
     tracking = config.tracking
     tags = provenance.provenance() | {"config_hash": config.hash()}
     if tracking.sweep_id:
         tags["sweep_id"] = tracking.sweep_id
+    identity = f"{tracking.sweep_id}-{config.hash()}" if tracking.sweep_id else None  # so that a job run again is known
     chosen = (config.init.name, config.activation.name, str(config.model.depth), config.optimizer.name)
     own = [each for each in overrides if not each.startswith("tracking.")]
     return {
@@ -142,22 +151,14 @@ def labels(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
         "parent": tracking.parent,
         "tags": tags,
         "overrides": own,
+        "id": identity,
     }
 
 
 def store_of(config: Config) -> tuple[Any, str]:
     """This process's MLflow client of the configured store, and the experiment's id; made where they are missing."""
-    return _open(absolute(config.tracking.uri), config.tracking.experiment)
-
-
-def absolute(uri: str | None) -> str:
-    """The store's URI for every process: `mlflow.db` at the top of the project, or as given in this directory."""
-    return store.absolute(uri, ROOT if uri is None else Path.cwd())
-
-
-@cache
-def _open(uri: str, experiment: str) -> tuple[Any, str]:
-    experiment_id = store.prepare(uri, experiment)
+    uri = store.locate(config.tracking.uri)
+    experiment_id = store.experiment_id(uri, config.tracking.experiment)  # first: it makes the store, under a lock
     return store.client(uri), experiment_id
 
 
@@ -175,7 +176,8 @@ def work(config: Config, overrides: Sequence[str]) -> Outcome:
     Raises RunFailed, which travels between processes, for whatever was raised.
     """
     try:
-        return outcome(*run(config, overrides))
+        with liveness.working(config.tracking.sweep_id):
+            return outcome(*run(config, overrides))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RunFailed(reason, traceback.format_exc()) from None
@@ -184,9 +186,17 @@ def work(config: Config, overrides: Sequence[str]) -> Outcome:
 def start_worker() -> None:
     """Pay for the imports of a worker before its first run, and leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     use_one_thread()
     with importing():
         for module in ("mlflow.tracking", "pyarrow.parquet", "sklearn.datasets", "sklearn.model_selection"):
             import_module(module)
         for module in ("backscope.analysis.diagnosis", "backscope.training"):
             import_module(module)
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this worker when the process that started it has ended, however that came."""
+    while os.getppid() == parent:
+        sleep(0.2)
+    os._exit(1)

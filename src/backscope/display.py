@@ -81,15 +81,14 @@ def show_run(record: "Record", verdict: "Verdict", page: str | None) -> None:
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in final.items())
     out.print(f"{numbers}  {record.seconds['total']:.2f} s", highlight=False)
     if page:
-        out.print(f"to see it: `make ui`, then {page}", highlight=False, soft_wrap=True)
+        out.print(f"to see it: {page}", highlight=False, soft_wrap=True)
 
 
 class SweepProgress:
     """A bar with the time left, the verdicts so far, and failures as they happen; plain lines without a terminal."""
 
-    def __init__(self, total: int) -> None:
-        self.total, self.verdicts, self.failures = total, list[str](), list[tuple[str, str]]()
-        self.console = console()
+    def __init__(self, total: int, console: Console, verdicts: list[str]) -> None:
+        self.total, self.verdicts, self.console = total, verdicts, console
         columns = (
             BarColumn(30),
             MofNCompleteColumn(),
@@ -103,7 +102,7 @@ class SweepProgress:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self.task = self.bar.add_task("", total=total)
+        self.task = self.bar.add_task("", total=total, completed=len(verdicts))
 
     def __enter__(self) -> "SweepProgress":
         self.bar.start()
@@ -117,7 +116,6 @@ class SweepProgress:
         self._advance()
 
     def failed(self, name: str, reason: str) -> None:
-        self.failures.append((name, reason))
         self.verdicts.append("failed")
         self.console.print(coloured("failed").append(f" {name}: {reason}", "default"))
         self._advance()

@@ -25,7 +25,7 @@ from backscope.config.choosing import choose, written
 from backscope.data import Source, arrays
 from backscope.display import sparkline
 from backscope.process import one_thread
-from backscope.tracking import reader
+from backscope.tracking import reader, store
 from backscope.tracking.points import median
 from backscope.tracking.recorder import flatten
 from backscope.tracking.trace import to_parquet
@@ -96,7 +96,7 @@ def train(
     config = choose([*lines, *_tracking(tracking)], own)
     with one_thread():
         record, verdict, run_id = app.run(config, [*lines, *["data=arrays"] * (own is not None)], own)
-    return Result(config, verdict, record, run_id, app.absolute(config.tracking.uri) if run_id else None)
+    return Result(config, verdict, record, run_id, store.locate(config.tracking.uri) if run_id else None)
 
 
 def runs(experiment: str, sweep: str | None = None, uri: str | None = None) -> pd.DataFrame:

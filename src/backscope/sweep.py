@@ -1,23 +1,26 @@
 """A sweep: its runs and what varies between them, the parent run they are nested under, and what is said at its end."""
 
+import hashlib
 import math
 import re
 import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, product
 from types import TracebackType
+from typing import IO, Any
 
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
 from backscope import display
-from backscope.app import RunFailed, absolute, store_of
+from backscope.app import RunFailed, store_of
 from backscope.config import Composer, Config, ConfigError, check
-from backscope.tracking import pages, provenance, reader, recorder
+from backscope.tracking import liveness, pages, provenance, reader, spool, store, sweeps
 
 LARGEST = 100_000  # runs in one sweep
 SHOWN = 20  # failures in the description of the parent run
@@ -87,25 +90,61 @@ class Sweep:
         self.verdicts: dict[int, str] = {}
         self.failures: list[tuple[str, str]] = []
         self.parent: str | None = None
+        self.alive: IO[Any] | None = None
+        self.unsent = False  # whether runs wait in the spool
         self.tracking = jobs[0].config.tracking
+        self.console = display.console()
         if self.tracking.enabled:
-            self._open(len(jobs), jobs[0].config)
+            self._open(jobs)
         self.jobs = [replace(job, config=self._labelled(job)) for job in jobs]
-        self.progress = display.SweepProgress(len(jobs))
+        self.left = [index for index in range(len(jobs)) if index not in self.verdicts]
+        self.progress = display.SweepProgress(len(jobs), self.console, list(self.verdicts.values()))
 
-    def _open(self, count: int, config: Config) -> None:
-        self.client, self.experiment_id = store_of(config)
-        self.uri = absolute(self.tracking.uri)
+    def _open(self, jobs: Sequence[Job]) -> None:
+        """Send what the last sweep could not; continue one of the same configurations that was stopped, or begin."""
+        self.client, self.experiment_id = store_of(jobs[0].config)
+        self.uri = store.locate(self.tracking.uri)
         sizes = " × ".join(f"{key} ({len(values)})" for key, values in self.axes.items())
-        self.description = f"{count} runs: {sizes}"
-        self.parent = recorder.start_sweep(
+        self.description = f"{len(jobs)} runs: {sizes}"
+        with store.explained(self.uri):
+            if spool.waiting(self.uri):
+                sent, _ = spool.deliver(self.uri)
+                self.console.print(f"{sent} runs that were kept are now in the store", highlight=False)
+            hashes = [job.config.hash() for job in jobs]
+            same = hashlib.sha256(" ".join([self.title, *hashes]).encode()).hexdigest()[:12]
+            if not (self.tracking.resume and self._continue(same, hashes)):
+                self._begin(same, len(jobs))
+
+    def _begin(self, same: str, count: int) -> None:
+        self.alive = liveness.take(self.sweep_id)
+        labels = {sweeps.CONFIGURATIONS: same, sweeps.JOBS: str(count), liveness.HOST: liveness.host()}
+        self.parent = sweeps.start_sweep(
             self.client,
             self.experiment_id,
             name=self.title,
             sweep_id=self.sweep_id,
             description=self.description,
-            tags=provenance.provenance(),
+            tags=provenance.provenance() | labels,
         )
+
+    def _continue(self, same: str, hashes: Sequence[str]) -> bool:
+        """Take over the newest sweep of these configurations that was stopped, if its processes are gone."""
+        for run in sweeps.unfinished(self.client, self.experiment_id, same):
+            tags, sweep_id = run.data.tags, run.data.tags["sweep_id"]
+            if tags[liveness.HOST] != liveness.host():
+                self._say(f"sweep {sweep_id} was not finished on {tags[liveness.HOST]}: continue it there")
+            elif tags["code"] != provenance.code():
+                self._say(f"the code has changed since sweep {sweep_id} was stopped: all runs start afresh")
+            elif alive := liveness.take(sweep_id):
+                known = sweeps.resume_sweep(self.client, run, self.tracking.experiment, self.uri)
+                self.verdicts = {index: known[each] for index, each in enumerate(hashes) if each in known}
+                self.alive, self.sweep_id, self.parent = alive, sweep_id, run.info.run_id
+                self._say(f"continuing sweep {sweep_id}: {len(self.verdicts)} of {len(hashes)} runs are done")
+                return True
+        return False
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def _labelled(self, job: Job) -> Config:
         name = self.tracking.run_name or run_name(list(self.axes), job.point) or None
@@ -128,9 +167,14 @@ class Sweep:
     ) -> None:
         self.progress.__exit__(kind, error, trace)
         self._report(interrupted=kind is not None)
+        if self.alive:
+            self.alive.close()
+        if self.alive and kind is None:
+            liveness.forget(self.sweep_id)
 
-    def end(self, index: int, returned: JobReturn) -> None:
-        """Note the outcome of a job."""
+    def end(self, place: int, returned: JobReturn) -> None:
+        """Note the outcome of a job, by its place among those that were left."""
+        index = self.left[place]
         name, value = self.jobs[index].config.tracking.run_name or "run", returned._return_value
         if returned.status == JobStatus.COMPLETED:
             self.verdicts[index] = value.verdict
@@ -145,34 +189,61 @@ class Sweep:
 
     def _report(self, interrupted: bool) -> None:
         """What came out, on the terminal and in the parent run."""
-        out, done, total = self.progress.console, len(self.verdicts), len(self.jobs)
+        out, done, total = self.console, len(self.verdicts), len(self.jobs)
         by_point = {self.jobs[index].point: verdict for index, verdict in self.verdicts.items()}
         header, rows = display.sweep_table(self.axes, by_point)
         seconds = time.perf_counter() - self.started
         if not interrupted:
             display.print_table(out, header, rows)
+        logs = self._logs() if self.parent and self.failures else {}
         for name, reason in self.failures:
-            out.print(f"failed: {name}: {reason}", style="red", highlight=False)
-        left = f"; interrupted, {total - done} left" if interrupted else ""
-        out.print(f"{done} of {total} runs in {seconds:.1f} s{left}", highlight=False)
+            log = f"; log: {logs[name]}" if name in logs else ""
+            out.print(f"failed: {name}: {reason}{log}", style="red", highlight=False, soft_wrap=True)
+        left = f"; interrupted, {total - done} left, the same command continues" if interrupted else ""
+        self._say(f"{done} of {total} runs in {seconds:.1f} s{left}")
         out.print(display.counts(list(self.verdicts.values())))
         if self.parent:
-            status = "KILLED" if interrupted else "FAILED" if self.failures else "FINISHED"
-            self._close(self.parent, display.markdown(header, rows), status, seconds)
+            self._deliver(interrupted)
+            status = "KILLED" if interrupted else "FAILED" if self.failures or self.unsent else "FINISHED"
+            try:
+                with store.explained(self.uri):
+                    self._close(self.parent, display.markdown(header, rows), status, seconds)
+            except store.StoreError as error:
+                self.unsent = True
+                self._say(f"the sweep could not be closed: {error}; the same command does it later")
             page = pages.sweep_page(self.uri, self.experiment_id, self.sweep_id)
-            out.print(f"to see them: `make ui`, then {page}", highlight=False, soft_wrap=True)
+            self._say(f"to see them: {pages.how_to_open(self.uri)}{page}")
+
+    def _deliver(self, interrupted: bool) -> None:
+        """Try once more to send what could not be sent; say what remains."""
+        if interrupted:
+            self.unsent = bool(spool.waiting(self.uri))
+        elif spool.waiting(self.uri):
+            _, left = spool.deliver(self.uri)
+            self.unsent = bool(left)
+        if self.unsent:
+            self._say(spool.notice(self.uri))
+
+    def _logs(self) -> dict[str, str]:
+        """Where the tracebacks of failed runs are, by the runs' names; empty if the store cannot say."""
+        with suppress(Exception):
+            failed = reader.runs(self.tracking.experiment, self.sweep_id, self.uri, "FAILED")
+            return {run["name"]: f"{store.local(run['artifacts']) or run['artifacts']}/error.txt"
+                    for _, run in failed.iterrows()}  # fmt: skip
+        return {}
 
     def _close(self, parent: str, table: list[str], status: str, seconds: float) -> None:
+        sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
         numbers = {**Counter(self.verdicts.values()), "seconds_total": seconds}
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         note = "\n".join([f"{self.description}\n", *table, "", *failures])
         files: dict[str, bytes] = {}
-        if status == "FINISHED":
+        if status != "KILLED":
             try:
                 files = self._comparison()
             except Exception as error:  # a picture that cannot be drawn must not keep the sweep from being closed
                 note += f"\n\nno comparison: {type(error).__name__}: {error}"
-        recorder.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers, files=files)
+        sweeps.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers, files=files)
 
     def _comparison(self) -> dict[str, bytes]:
         """The table of the runs and the figures that compare them, by file name."""

@@ -101,6 +101,7 @@ class Tracking:
     experiment: str
     series: Annotated[list[str], ListOf(OneOf(PROBES))]
     log_model: bool
+    resume: bool
     run_name: str | None
     parent: str | None
     sweep_id: str | None

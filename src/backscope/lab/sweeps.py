@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from backscope.analysis.diagnosis import VERDICTS
 from backscope.config import check
 from backscope.lab.registry import LabError
 from backscope.lab.runs import Run, pooled
 from backscope.tracking import recorder, store
 from backscope.tracking.provenance import provenance
 from backscope.tracking.reader import artifact, read_trace
+from backscope.tracking.sweeps import JOBS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as TrackedRun
@@ -72,13 +72,13 @@ def _changes_results(override: str) -> bool:
 
 
 def _newest(name: str, overrides: Sequence[str], since: int = 0) -> tuple["MlflowClient", "TrackedRun"]:
-    """The newest sweep of an ablation, started since a time in milliseconds."""
+    """The sweep of an ablation that ended last, since a time in milliseconds."""
     given = [each.partition("=")[2] for each in overrides if each.startswith("tracking.uri=")]
     client = store.client(store.locate(given[-1] if given else None))
     experiment = client.get_experiment_by_name(name)
-    query = f"tags.kind = 'sweep' AND attributes.start_time >= {since}"
+    query = f"tags.kind = 'sweep' AND attributes.end_time >= {since}"
     found = experiment and client.search_runs([experiment.experiment_id], query, max_results=1,
-                                              order_by=["attributes.start_time DESC"])  # fmt: skip
+                                              order_by=["attributes.end_time DESC"])  # fmt: skip
     if not found:
         raise LabError(f"{name}: no sweep of it is tracked; `make ablation NAME={name}` runs one")
     return client, found[0]
@@ -101,9 +101,9 @@ def load(name: str, overrides: Sequence[str]) -> Sweep:
         if not token:
             break
     finished = [child for child in children if child.info.status == "FINISHED"]
-    jobs = sum(round(parent.data.metrics.get(f"summary/{verdict}", 0)) for verdict in (*VERDICTS, "failed"))
+    jobs = int(parent.data.tags[JOBS])
     missing = ""
-    if parent.info.status in ("RUNNING", "KILLED") or not jobs:
+    if parent.info.status in ("RUNNING", "KILLED"):
         missing = "missing runs: the sweep did not come to its end"
     elif len(finished) < jobs:
         missing = f"missing runs: {len(finished)} of {jobs} are there"

@@ -10,6 +10,11 @@ from urllib.parse import quote, urlencode
 UI = "http://127.0.0.1:5000"  # where `make ui` serves a store that is not a server
 
 
+def how_to_open(uri: str) -> str:
+    """What comes before a page's address where the store has no server yet."""
+    return "" if uri.startswith("http") else "`make ui`, then "
+
+
 def run_page(uri: str, experiment_id: str, run_id: str) -> str:
     """The charts of one run: its depth profiles first, then every layer's series.
 

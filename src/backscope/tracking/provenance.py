@@ -1,5 +1,6 @@
 """Which code, libraries and machine made the numbers: the tags that a reproduction is compared with."""
 
+import hashlib
 import platform
 import subprocess
 from functools import cache
@@ -13,7 +14,16 @@ LIBRARIES = ("numpy", "scipy", "scikit-learn", "mlflow", "backscope")
 def provenance() -> dict[str, str]:
     """Git commit and whether the tree differs from it, versions, BLAS, CPU and threads, as tags; once a process."""
     tags = {f"version.{name}": version(name) for name in LIBRARIES}
-    return tags | {"version.python": platform.python_version(), "cpu": _cpu()} | _git() | _blas()
+    return tags | {"version.python": platform.python_version(), "cpu": _cpu(), "code": code()} | _git() | _blas()
+
+
+@cache
+def code() -> str:
+    """Twelve hex digits of the package's source: what git's commit does not say of a tree with changes."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _git() -> dict[str, str]:

@@ -7,9 +7,9 @@ import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
 
 from backscope.tracking import store
+from backscope.tracking.recorder import ENTRY
 from backscope.tracking.store import locate
 from backscope.tracking.trace import INDEX
 
@@ -92,19 +92,18 @@ def artifact(client: "MlflowClient", run_id: str, artifacts: str, name: str) -> 
 
     Raises StoreError if it is missing.
     """
-    address = urlparse(artifacts)
     try:
-        if address.scheme in ("", "file"):
-            return (Path(unquote(address.path)) / name).read_bytes()
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+        if folder := store.local(artifacts):
+            return (folder / name).read_bytes()
+        with tempfile.TemporaryDirectory() as temporary:
+            return Path(client.download_artifacts(run_id, name, temporary)).read_bytes()
     except Exception as error:  # what a store of artifacts raises is its own
         raise store.StoreError(f"RUN={run_id}: its file {name} is missing: {str(error).splitlines()[0]}") from error
 
 
 def _row(run: "Run") -> dict[str, object]:
     summary = {key: value for key, value in run.data.metrics.items() if key.startswith("summary/")}
-    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+    tags = {key: value for key, value in run.data.tags.items() if not key.startswith(("mlflow.", ENTRY))}
     info = {
         "run_id": run.info.run_id,
         "name": run.info.run_name,

@@ -1,24 +1,24 @@
 """The recorder: one training record becomes one MLflow run.
 
-MLflow pays a tenth of a millisecond for every point, so a run's metrics are its summary (medians over the
-replicas, at few log-spaced moments, in one batch) and the whole measurement is one artifact, the trace. An entry is
-made first, without MLflow; `write` then sends it, the files before the numbers and the status last, so that a
-run that says FINISHED is complete. What is not finite is never sent: charts show it as a fake number.
+An entry is made first, without MLflow: medians in one batch of points, and the whole measurement in one artifact, the
+trace. `write` then sends it, the files before the numbers and the status last, so that a run that says FINISHED is
+complete.
 """
 
 import json
 import shlex
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 import yaml
 
+from backscope.tracking import store
 from backscope.tracking.points import Point, Verdict, points
 from backscope.tracking.trace import to_parquet
 
@@ -31,6 +31,8 @@ Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where Py
 BATCH = 1000  # MLflow's limit of metrics in one call; that of parameters and tags is 100
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+ENTRY = "entry"  # the tag by which a run that was sent is known again
+INTERRUPTED = "interrupted"  # the tag of a run whose process, or whose store, went away while it was sent
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,11 @@ class Entry:
     data: dict[str, Any] = field(default_factory=dict)
     status: str = "FINISHED"
     seconds: float = 0.0
+    ended: int = field(default_factory=lambda: time.time_ns() // 1_000_000)  # milliseconds since 1970, as MLflow counts
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
-def record_run(client: "MlflowClient", experiment_id: str, record: "Record", verdict: Verdict, **labels: Any) -> str:
-    """Write a trained run, whatever its verdict, labelled as `entry` says, and return its run id."""
-    return write(client, experiment_id, entry(record, verdict, **labels))
-
-
-def record_failure(
-    client: "MlflowClient",
-    experiment_id: str,
+def failure(
     config: Any,
     error: BaseException,
     *,
@@ -62,13 +59,14 @@ def record_failure(
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
     overrides: Sequence[str] = (),
+    id: str | None = None,
     log: str = "",
-) -> str:
-    """Write a run that raised: its configuration, the error in one line as tag `error`, the log as an artifact."""
+) -> Entry:
+    """A run that raised: its configuration, the error in one line as tag `error`, the log as an artifact."""
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     files = _configuration(config, overrides) | ({"error.txt": log.encode()} if log else {})
     labels = _labels(tags, parent, f"**failed**: {line}", overrides) | {"error": line}
-    return write(client, experiment_id, Entry(name, labels, flatten(config), files=files, status="FAILED"))
+    return Entry(name, labels, flatten(config), files=files, status="FAILED", id=id or uuid.uuid4().hex)
 
 
 def entry(
@@ -79,6 +77,7 @@ def entry(
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
     overrides: Sequence[str] = (),
+    id: str | None = None,
     series: Sequence[str] = ("grad_norm",),
     files: Mapping[str, bytes] | None = None,
 ) -> Entry:
@@ -92,19 +91,20 @@ def entry(
         {"trace.parquet": to_parquet(record), **_configuration(record.config, overrides), **(files or {})},
         data=record.data,
         seconds=record.seconds.get("total", 0.0),
+        id=id or uuid.uuid4().hex,
     )
 
 
 def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
-    """Send an entry; the run is FAILED, never left RUNNING, if that does not succeed."""
+    """Send an entry and return its run id; the run is KILLED, never FINISHED, if that does not succeed."""
     from mlflow.entities import Metric, Param
 
-    now = time.time_ns() // 1_000_000
-    run = client.create_run(experiment_id, now - round(1e3 * entry.seconds), dict(entry.tags), entry.name)
+    tags = entry.tags | {ENTRY: entry.id}
+    run = client.create_run(experiment_id, entry.ended - round(1e3 * entry.seconds), tags, entry.name)
     run_id = run.info.run_id
     try:
         store_files(client, run_id, run.info.artifact_uri, entry.files)
-        metrics = [Metric(point.key, point.value, now, point.step) for point in entry.points]
+        metrics = [Metric(point.key, point.value, entry.ended, point.step) for point in entry.points]
         params = [Param(key, value) for key, value in entry.params.items()]
         for start in range(0, max(len(metrics), 1), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH], params[:100] if start == 0 else ())
@@ -114,9 +114,9 @@ def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:
             log_data(client, run_id, entry.data)
     except BaseException:
         with suppress(Exception):  # the first error is the one to report
-            client.set_terminated(run_id, "FAILED")
+            interrupt(client, run_id)
         raise
-    client.set_terminated(run_id, entry.status)
+    client.set_terminated(run_id, entry.status, entry.ended)
     return str(run_id)
 
 
@@ -133,47 +133,19 @@ def log_data(client: "MlflowClient", run_id: str, data: Mapping[str, Any]) -> No
         client.log_inputs(run_id, inputs)
 
 
-def start_sweep(
-    client: "MlflowClient",
-    experiment_id: str,
-    *,
-    name: str,
-    sweep_id: str,
-    description: str = "",
-    tags: Mapping[str, str] | None = None,
-) -> str:
-    """Open the parent run under which a sweep's runs are nested, and return its run id."""
-    labels = dict(tags or {}) | {"sweep_id": sweep_id, "kind": "sweep", NOTE: description}
-    return str(client.create_run(experiment_id, tags=labels, run_name=name).info.run_id)
-
-
-def finish_sweep(
-    client: "MlflowClient",
-    run_id: str,
-    *,
-    description: str,
-    files: Mapping[str, bytes] | None = None,
-    numbers: Mapping[str, float] | None = None,
-    status: str = "FINISHED",
-) -> None:
-    """Close the parent run with its comparison: a description in Markdown, files, and numbers such as counts."""
-    from mlflow.entities import Metric, RunTag
-
-    run = client.get_run(run_id)
-    store_files(client, run_id, run.info.artifact_uri, files or {})
-    now = time.time_ns() // 1_000_000
-    metrics = [Metric(f"summary/{key}", float(value), now, 0) for key, value in (numbers or {}).items()]
-    client.log_batch(run_id, metrics, tags=[RunTag(NOTE, description)])
-    client.set_terminated(run_id, status)
+def interrupt(client: "MlflowClient", run_id: str) -> None:
+    """Mark a run that was not sent whole."""
+    client.set_tag(run_id, INTERRUPTED, "true")
+    client.set_terminated(run_id, "KILLED")
 
 
 def store_files(client: "MlflowClient", run_id: str, uri: str, files: Mapping[str, bytes]) -> None:
     """Write artifacts: straight to the folder where that is on this machine, else in one upload."""
     if not files:
         return
-    local = urlparse(uri).scheme in ("", "file")
+    local = store.local(uri)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(unquote(urlparse(uri).path)) if local else Path(temporary)
+        folder = local or Path(temporary)
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ HTTP = ("http://", "https://")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SQL = ("postgresql", "mysql", "mssql")
 ALLOWED = "sqlite:///path.db, postgresql://…, mysql://…, mssql://…, http://… or https://…"
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 
 
@@ -100,6 +100,12 @@ def prepare(uri: str, experiment: str, artifacts: str | None = None) -> str:
     return str(found.experiment_id)
 
 
+@cache
+def experiment_id(uri: str, experiment: str) -> str:
+    """The experiment's id; made where it is missing, and looked up once a process."""
+    return prepare(uri, experiment)
+
+
 def make(uri: str) -> None:
     """Make the store at an absolute URI if it is missing; raises StoreError within seconds if it cannot be used."""
     with _opened(uri):
@@ -111,7 +117,7 @@ def reading(uri: str) -> Iterator["MlflowClient"]:
     """The client of a store that must be there already; failures within become a StoreError, within seconds."""
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         raise StoreError(f"tracking.uri={uri}: there is no such file")
-    with _environment(IMPATIENCE), _explained(uri):
+    with _environment(IMPATIENCE), explained(uri):
         yield client(uri)
 
 
@@ -119,6 +125,16 @@ def folder(uri: str) -> Path:
     """Where artifacts are kept: `mlartifacts/` beside a SQLite store, in this directory for another database."""
     root = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
     return root / "mlartifacts"
+
+
+def local(artifacts: str) -> Path | None:
+    """The folder of an artifact URI that is on this machine; None for one that only a server reaches.
+
+    >>> local("file:///lab/a%20b"), local("mlflow-artifacts:/1/2")
+    (PosixPath('/lab/a b'), None)
+    """
+    address = urlparse(artifacts)
+    return Path(unquote(address.path)) if address.scheme in ("", "file") else None
 
 
 def shown(uri: str) -> str:
@@ -151,7 +167,7 @@ def _check_location(uri: str, experiment: str, location: str) -> None:
 @contextmanager
 def _opened(uri: str) -> Iterator["MlflowClient"]:
     """The client, while this process holds the store's lock; failures within become a StoreError."""
-    with _environment(IMPATIENCE), _explained(uri), _lock(uri):
+    with _environment(IMPATIENCE), explained(uri), _lock(uri):
         _check(uri)
         yield client(uri)
 
@@ -190,7 +206,7 @@ def _lock(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def explained(uri: str) -> Iterator[None]:
     """Turn whatever MLflow, SQLAlchemy, SQLite or the network raises into one line that names the URI."""
     try:
         yield

@@ -4,6 +4,7 @@ Hydra's basic sweeper composes a job twice and stops at the first failure that i
 cheaply, lets every job run to its end, and works with any of Hydra's launchers.
 """
 
+import signal
 from contextlib import ExitStack
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,6 +21,7 @@ class BackscopeSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Run all combinations; the program ends with status 1 if one failed, 130 if it was interrupted."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a sweep as Ctrl-C does
         try:
             with ExitStack() as on_exit:
                 if isinstance(self.launcher, BackscopeLauncher):
@@ -29,7 +31,7 @@ class BackscopeSweeper(BasicSweeper):
                     returns = self._launch(sweep)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
-        if sweep.failures:
+        if sweep.failures or sweep.unsent:
             raise SystemExit(1)
         return returns
 
@@ -42,10 +44,11 @@ class BackscopeSweeper(BasicSweeper):
         return prepare(overrides, Composer(loader, self.config), title or "sweep")
 
     def _launch(self, sweep: Sweep) -> list[JobReturn]:
+        jobs = [sweep.jobs[index] for index in sweep.left]
         if isinstance(self.launcher, BackscopeLauncher):
-            return self.launcher.run(sweep.jobs, sweep.end)
+            return self.launcher.run(jobs, sweep.end)
         assert self.launcher is not None, "Hydra calls setup first"
-        returns = list(self.launcher.launch([sweep.overrides(job) for job in sweep.jobs], 0))
+        returns = list(self.launcher.launch([sweep.overrides(job) for job in jobs], 0)) if jobs else []
         for index, each in enumerate(returns):
             sweep.end(index, each)
         return returns

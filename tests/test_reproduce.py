@@ -17,6 +17,7 @@ from backscope.config import compose
 from backscope.lab import __main__ as lab
 from backscope.lab import book, committed, sweeps
 from backscope.tracking import comparing, reader, recorder, store
+from backscope.tracking.sweeps import start_sweep
 
 OVERRIDES = ("init=he", "activation=relu", "model.depth=3", "model.width=16", "training.steps=10", "replicas=2")
 
@@ -224,9 +225,10 @@ def test_files_that_are_missing_or_are_something_else(reproduce, recorded):
 def test_runs_that_cannot_be_reproduced(reproduce, recorded):
     client = store.client(recorded.uri)
     labels = {"name": "x", "sweep_id": "s"}
-    parent = sweeps.start_sweep(client, "1", **labels)
+    parent = start_sweep(client, "1", **labels)
     running = client.create_run("1").info.run_id
-    failed = recorder.record_failure(client, "1", compose(*OVERRIDES), ValueError("no"), name="x")
+    failure = recorder.failure(compose(*OVERRIDES), ValueError("no"), name="x")
+    failed = recorder.write(client, "1", failure)
     deleted = client.create_run("1").info.run_id
     client.delete_run(deleted)
     for run_id, said in (

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 CONSTANT = ("summary/", "version.", "git.")  # columns that are no choice of a sweep
-NOT_CHOSEN = {"name", "status", "artifacts", "cpu", "blas", "threads", "verdict", "config_hash", "sweep_id", "error"}
+NOT_CHOSEN = {"name", "status", "artifacts", "verdict", "config_hash", "sweep_id", "error", "interrupted", "code"}
+NOT_CHOSEN |= {"cpu", "blas", "threads"}
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,11 @@ makes one pass over memory where it needs several.
 - f′ ⊙ takes three passes: compare, convert to numbers and multiply for ReLU; square, subtract and multiply for tanh.
 - Batch normalization takes six passes a layer that shift or scale each unit by a number of its own. NumPy does that
   unit by unit, at 2–3 times the cost of a pass through an array.
-- Of Adam's ten passes one is `np.sqrt`, which takes two numbers at a time (SSE) where these processors take eight; it
-  alone takes almost half of Adam's time in float64.
+- Of Adam's ten passes one is `np.sqrt`, which NumPy 2.4 does two numbers at a time (SSE) where AVX-512 does eight; it
+  alone takes two fifths of Adam's time in float64.
 - A call takes 0.3–0.5 µs before it begins. There are seven a layer, and at width 16 they are little else.
-- Of the three products of a layer one has its operands the way that BLAS is slowest at (half again as slow at 64×64
-  with AVX-512), however arrays lie in memory. The floor has one too, in another place.
+- Of the three products of a layer one has its operands the way that BLAS is slowest at (1.6 times as slow at
+  64×64 with AVX-512), however arrays lie in memory. The floor has one too, in another place.
 
 JAX's scan escapes all of it, by compiling the loop, and with that nobody can look at a step. Where not even bare matrix
 products would reach a target, the last column above says so.

@@ -108,7 +108,8 @@ def content():
         run = client.get_run(run_id)
         keys = [key for key in run.data.metrics if "seconds" not in key]
         history = {key: [(each.step, each.value) for each in client.get_metric_history(run_id, key)] for key in keys}
-        tags = {key: run.data.tags[key] for key in ("verdict", "config_hash", "mlflow.note.content")}
+        told = ("verdict", "config_hash", "mlflow.note.content")
+        tags = {key: run.data.tags[key].replace(run.data.tags["entry"], "its id") for key in told}
         texts = {name: client.download_artifacts(run_id, name) for name in ("config.yaml", "overrides.yaml")}
         texts = {name: Path(path).read_text() for name, path in texts.items()}
         return run.data.params, tags, texts, history, trace.to_csv()

@@ -87,6 +87,7 @@ def test_a_run_says_in_mlflow_what_it_was(lab, recorded):
     assert tags["threads"] == "1"
     note = tags["mlflow.note.content"]
     assert diagnose(record).evidence in note and f"`backscope {overrides}`" in note
+    assert f"`make reproduce RUN={tags['entry']}`" in note
 
 
 def test_every_layer_has_its_series_of_medians_from_step_0_to_the_last(lab, recorded):

@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="evaluate the newest sweep again instead of running one")
     parser.add_argument("--list", action="store_true", help="print what a claims.yaml can measure, predict and draw")
     options = parser.parse_intermixed_args(arguments)
+    from backscope.config import ConfigError
     from backscope.lab.book import names
     from backscope.lab.registry import LabError
     from backscope.tracking.store import StoreError
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.name is None:
             parser.error(f"which ablation? {', '.join(names())}")
         return 0 if ablation(options.name, options.overrides, options.again) else 1
-    except (LabError, StoreError) as error:
+    except (LabError, StoreError, ConfigError) as error:
         print(f"backscope.lab: {error}", file=sys.stderr)
         return 2
 
@@ -68,15 +69,17 @@ def ablation(name: str, overrides: Sequence[str] = (), again: bool = False) -> b
 
 def _all(again: bool) -> int:
     """Every ablation, and the index; what keeps one from being evaluated stops no other."""
+    from backscope.config import ConfigError
     from backscope.lab import book
     from backscope.lab.registry import LabError
+    from backscope.tracking.store import StoreError
 
     failed = []
     for name in book.names():
         print(f"── {name}", flush=True)
         try:
             held = ablation(name, again=again)
-        except (LabError, SystemExit) as error:
+        except (LabError, StoreError, ConfigError, SystemExit) as error:
             print(f"backscope.lab: {name}: {error}", file=sys.stderr)
             held = False
         failed += [] if held else [name]

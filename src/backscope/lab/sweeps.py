@@ -5,14 +5,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
-
-from backscope.config import check
 from backscope.lab.registry import LabError
 from backscope.lab.runs import Run, pooled
 from backscope.tracking import recorder, store
+from backscope.tracking.original import configuration
 from backscope.tracking.provenance import provenance
 from backscope.tracking.reader import artifact, read_trace
 from backscope.tracking.sweeps import JOBS
@@ -124,9 +122,8 @@ def load(name: str, overrides: Sequence[str]) -> Sweep:
 def _run(client: "MlflowClient", tracked: "TrackedRun") -> Run:
     """A run from its artifacts: the configuration and the trace."""
     run_id, artifacts = tracked.info.run_id, tracked.info.artifact_uri
-    text = artifact(client, run_id, artifacts, "config.yaml")
-    config: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return Run(tracked.info.run_name, check(config), read_trace(client, run_id, artifacts))
+    config = configuration(artifact(client, run_id, artifacts, "config.yaml"), f"run {run_id}: config.yaml")
+    return Run(tracked.info.run_name, config, read_trace(client, run_id, artifacts))
 
 
 def publish(sweep: Sweep, files: Mapping[str, bytes]) -> None:

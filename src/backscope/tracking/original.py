@@ -3,6 +3,7 @@
 A configuration is read as plain YAML and must pass every check again; nothing in it is executed.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -13,9 +14,10 @@ import yaml
 
 from backscope.config import Config, ConfigError, check, compose
 from backscope.config.checks import misfit
+from backscope.data import ARRAYS
 from backscope.tracking import reader, store
 from backscope.tracking.comparing import metrics
-from backscope.tracking.recorder import flatten
+from backscope.tracking.recorder import ENTRY, flatten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,14 +43,14 @@ class Original:
 
 
 def of_run(run_id: str, uri: str | None = None) -> Original:
-    """A finished run of a store.
+    """A finished run of a store, by MLflow's id or by the one in its description (tag `entry`).
 
     Raises StoreError if there is none, or not all of it, and ConfigError for a configuration that is not allowed.
     """
     uri, here = store.locate(uri), f"RUN={run_id}"
     with store.reading(uri) as client:
         run = _found(client, run_id, uri)
-    tags, params, artifacts = run.data.tags, run.data.params, run.info.artifact_uri
+    run_id, artifacts, tags, params = run.info.run_id, run.info.artifact_uri, run.data.tags, run.data.params
     try:
         config = configuration(reader.artifact(client, run_id, artifacts, "config.yaml"), f"{here}: config.yaml")
         trace = reader.parse(reader.artifact(client, run_id, artifacts, "trace.parquet"))
@@ -92,7 +94,11 @@ def configuration(text: bytes, where: str) -> Config:
         raise ConfigError(f"{where}: not YAML: {_reason(error)}") from error
     if not isinstance(node, dict):
         raise ConfigError(f"{where}: allowed is a mapping with the keys of a configuration")
-    kept = node.get("tracking")
+    data, kept = node.get("data"), node.get("tracking")
+    if isinstance(data, dict) and data.get("name") == ARRAYS:
+        raise ConfigError(
+            f"{where}: trained on arrays of its own, {data.get('digest')}, which are kept by nobody but you"
+        )
     if isinstance(kept, dict) and "series" in kept:  # the rest says where, not what: keys of other versions do no harm
         node["tracking"] = _tracking() | {"series": kept["series"]}
     try:
@@ -120,9 +126,12 @@ def _found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
     try:
         run = client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code in UNKNOWN:
+        if error.error_code not in UNKNOWN:
+            raise
+        sent = _sent(client, run_id)
+        if not sent:
             raise store.StoreError(f"{here}: no such run in {store.shown(uri)}") from error
-        raise
+        run = sent[0]
     if run.info.lifecycle_stage != "active":
         raise store.StoreError(f"{here}: it was deleted; `mlflow runs restore --run-id {run_id}` restores it")
     if run.data.tags.get("kind") == "sweep":
@@ -131,6 +140,15 @@ def _found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
         why = f" ({run.data.tags['error']})" if "error" in run.data.tags else ""
         raise store.StoreError(f"{here}: it is {run.info.status}{why}; allowed is a run that is FINISHED")
     return run
+
+
+def _sent(client: "MlflowClient", entry: str) -> "list[Run]":
+    """The runs that were sent for an entry, one that was sent whole first."""
+    if not re.fullmatch(r"[\w-]+", entry):
+        return []
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.{ENTRY} = '{entry}'")
+    return sorted(found, key=lambda run: run.info.status != "FINISHED")
 
 
 def _points(client: "MlflowClient", run: "Run") -> Iterator[tuple[str, int, float]]:

@@ -82,16 +82,18 @@ def entry(
     files: Mapping[str, bytes] | None = None,
 ) -> Entry:
     """The record as MLflow will show it: parameters, medians, summary, description, trace, configuration, `files`."""
+    id = id or uuid.uuid4().hex  # known before MLflow gives the run its own, so that the description can name it
     labels = {"verdict": verdict.name, **(tags or {})}
+    labels = _labels(labels, parent, f"**{verdict.name}**: {verdict.evidence}", overrides)
     return Entry(
         name,
-        _labels(labels, parent, f"**{verdict.name}**: {verdict.evidence}", overrides),
+        labels | {NOTE: f"{labels[NOTE]}\n\n`make reproduce RUN={id}`"},
         flatten(record.config),
         points(record, verdict, series),
         {"trace.parquet": to_parquet(record), **_configuration(record.config, overrides), **(files or {})},
         data=record.data,
         seconds=record.seconds.get("total", 0.0),
-        id=id or uuid.uuid4().hex,
+        id=id,
     )
 
 

@@ -104,7 +104,7 @@ def outcome(content):
         printed, errors = process.communicate(timeout=300)
         client = MlflowClient(uri := f"sqlite:///{folder}/mlflow.db")
         runs = client.search_runs([client.get_experiment_by_name("launched").experiment_id], max_results=1000)
-        lines = [re.sub(r" in [\d.]+ s$", "", line) for line in printed.splitlines()]
+        lines = [re.sub(r" in [\d.]+ s$|; log: .*/error.txt$", "", line) for line in printed.splitlines()]
         return SimpleNamespace(
             status=process.returncode,
             errors=errors,

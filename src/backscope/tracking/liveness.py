@@ -38,6 +38,15 @@ def take(sweep_id: str) -> IO[Any] | None:
     return file
 
 
+def is_held(sweep_id: str) -> bool:
+    """Whether the parent of a sweep holds its lock, as far as this machine's file system shows it."""
+    try:
+        with _open(sweep_id, "sweep") as file:
+            return not _lock(file, fcntl.LOCK_SH)
+    except OSError:
+        return False
+
+
 def working(sweep_id: str | None) -> Any:
     """The context in which a worker runs a job of this sweep."""
     return _working(sweep_id) if sweep_id else nullcontext()

@@ -68,23 +68,23 @@ class BackscopeLauncher(JoblibLauncher):
 
         for _ in range(DEATHS):
             left = [index for index in range(len(jobs)) if index not in returns]
-            for index, status, value in self._outcomes(jobs, left) if left else ():
-                end(index, status, value)
+            for index, value in self._outcomes(jobs, left) if left else ():
+                end(index, JobStatus.FAILED if isinstance(value, RunFailed) else JobStatus.COMPLETED, value)
         for index in range(len(jobs)):
             if index not in returns:
                 end(index, JobStatus.FAILED, RunFailed(self.died, ""))
         return [returns[index] for index in range(len(jobs))]
 
-    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, JobStatus, Any]]:
+    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Send these jobs to the workers; their outcomes as they come, but for those that a dying worker took along."""
         self.start()
         waiting = {self.workers.submit(work, jobs[index].config, jobs[index].overrides): index for index in indices}
         try:
             for future in as_completed(waiting):
                 try:
-                    yield waiting[future], JobStatus.COMPLETED, future.result()
+                    yield waiting[future], future.result()
                 except RunFailed as error:
-                    yield waiting[future], JobStatus.FAILED, error
+                    yield waiting[future], error
                 except BrokenProcessPool:
                     continue
         except BaseException:

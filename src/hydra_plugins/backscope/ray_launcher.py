@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from typing import Any, ClassVar
 
-from hydra.core.utils import JobStatus
-
 from backscope.app import RunFailed
 from backscope.config import ConfigError
 from backscope.nn.domains import Count
 from backscope.process import ONE_THREAD
+from backscope.share import attempt
 from backscope.sweep import Job
-from hydra_plugins.backscope.remote import RemoteLauncher, attempt
+from hydra_plugins.backscope.remote import RemoteLauncher
 
 OF_ITS_OWN = {
     "RAY_AUTH_MODE": "token",
@@ -65,7 +64,7 @@ class RayLauncher(RemoteLauncher):
 
         ray.shutdown()
 
-    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, JobStatus, Any]]:
+    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, Any]]:
         self.start()
         import ray
 
@@ -74,9 +73,9 @@ class RayLauncher(RemoteLauncher):
         try:
             for future in as_completed(waiting):
                 try:
-                    yield waiting[future], *future.result()
-                except ray.exceptions.RayTaskError as error:
-                    yield waiting[future], JobStatus.FAILED, RunFailed(str(error).splitlines()[-1], str(error))
+                    yield waiting[future], future.result()
+                except ray.exceptions.RayTaskError as error:  # not the run's, such as a project that is not there
+                    yield waiting[future], RunFailed(str(error).splitlines()[-1], str(error))
                 except ray.exceptions.RayError:
                     continue  # its worker died, or its node
         except BaseException:

@@ -1,16 +1,12 @@
-"""What the launchers beyond joblib share: an extra that must be installed, options that are checked, one attempt."""
+"""What the launchers beyond joblib share: an extra that must be installed, and options that are checked."""
 
 import importlib.util
-from collections.abc import Sequence
-from functools import cache
 from typing import Any, ClassVar
 
-from hydra.core.utils import JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from backscope.app import Outcome, RunFailed, start_worker, work
-from backscope.config import Config, ConfigError, check_values
+from backscope.config import ConfigError, check_values
 from hydra_plugins.backscope.launcher import BackscopeLauncher
 
 
@@ -31,18 +27,3 @@ class RemoteLauncher(BackscopeLauncher):
         if importlib.util.find_spec(self.library) is None:
             choice = config.hydra.runtime.choices["hydra/launcher"]
             raise ConfigError(f"hydra/launcher={choice}: needs `.venv/bin/pip install -e .[{self.extra}]`")
-
-
-def attempt(config: Config, overrides: Sequence[str]) -> tuple[JobStatus, Outcome | RunFailed]:
-    """One run in a worker, which is prepared for its first; an exception of the run is returned, not raised."""
-    prepare()
-    try:
-        return JobStatus.COMPLETED, work(config, overrides)
-    except RunFailed as error:
-        return JobStatus.FAILED, error
-
-
-@cache
-def prepare() -> None:
-    """Prepare this worker, once."""
-    start_worker()

@@ -18,13 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from hydra.core.utils import JobStatus
-
-from backscope.config import ROOT, ConfigError
+from backscope.config import ROOT, Config, ConfigError
 from backscope.nn.domains import Count
+from backscope.share import Parent, read_outcomes, work_through
 from backscope.sweep import Job
 from hydra_plugins.backscope.remote import RemoteLauncher
-from hydra_plugins.backscope.share import Parent, read_outcomes, work_through
 
 POLL = 0.2  # seconds between two looks at the files
 ASK = 5.0  # seconds between two questions to Slurm, which serves others too
@@ -79,33 +77,38 @@ class SubmititLauncher(RemoteLauncher):
                 task.cancel(check=False)
         self.tasks = []
 
-    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, JobStatus, Any]]:
+    def _outcomes(self, jobs: Sequence[Job], indices: Sequence[int]) -> Iterator[tuple[int, Any]]:
         self.start()
         folder = Path(tempfile.mkdtemp(dir=self.root, prefix=time.strftime("%Y%m%d-%H%M%S-")))
         self.died = f"its task died: killed, out of memory or out of time; see {folder}"
         count = min(self.options["jobs"] or len(os.sched_getaffinity(0)), len(indices))
         missing = set(indices)
         try:
-            self._submit(folder, [[(index, jobs[index]) for index in indices[task::count]] for task in range(count)])
-            for index, status, value in self._follow(folder):
+            entries = [(index, jobs[index].config, jobs[index].overrides) for index in indices]
+            self._submit(folder, [entries[task::count] for task in range(count)])
+            for index, value in self._follow(folder):
                 missing.discard(index)
-                yield index, status, value
+                yield index, value
         finally:
             self.stop()
             if not missing:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _submit(self, folder: Path, shares: Sequence[Sequence[tuple[int, Job]]]) -> None:
+    def _submit(self, folder: Path, shares: Sequence[Sequence[tuple[int, Config, Sequence[str]]]]) -> None:
         import submitit
 
         ours, common = ("cluster", "jobs", "folder"), ("timeout_min", "cpus_per_task", "mem_gb")
         given = {key: value for key, value in self.options.items() if key not in ours and value}
         parameters = {key if key in common else f"slurm_{key}": value for key, value in given.items()}
-        parent = Parent(socket.gethostname(), os.getpid())
+        sweep_id = shares[0][0][1].tracking.sweep_id
+        parent = Parent(socket.gethostname(), os.getpid(), sweep_id)
+        name = f"backscope-{sweep_id}"
+        if self.options["cluster"] == "slurm" and sweep_id:  # what is left of this sweep, if it was killed
+            subprocess.run(["scancel", "--me", f"--name={name}"], capture_output=True)
         try:
             with _stderr_to(folder / "submission.log"):
                 executor = submitit.AutoExecutor(folder, cluster=self.options["cluster"])
-                executor.update_parameters(name="backscope", **parameters)
+                executor.update_parameters(name=name, **parameters)
                 files = [folder / f"{task}.jsonl" for task in range(len(shares))]
                 self.tasks = executor.map_array(work_through, shares, files, [parent] * len(shares))
         except submitit.core.utils.FailedJobError as error:
@@ -113,7 +116,7 @@ class SubmititLauncher(RemoteLauncher):
             reason = " ".join(str(error).split())
             raise ConfigError(f"hydra/launcher=submitit_{self.options['cluster']}: {reason}") from error
 
-    def _follow(self, folder: Path) -> Iterator[tuple[int, JobStatus, Any]]:
+    def _follow(self, folder: Path) -> Iterator[tuple[int, Any]]:
         """The outcomes as they come, until every task has ended."""
         positions: Counter[Path] = Counter()
         self.absences: Counter[str] = Counter()
@@ -123,9 +126,9 @@ class SubmititLauncher(RemoteLauncher):
             time.sleep(POLL)
             ended = self._have_ended()  # asked first: what a task wrote before its end is read after it
             for path in sorted(folder.glob("*.jsonl")):
-                for position, index, status, value in read_outcomes(path, positions[path]):
+                for position, index, value in read_outcomes(path, positions[path]):
                     positions[path] = position
-                    yield index, status, value
+                    yield index, value
 
     def _have_ended(self) -> bool:
         """Whether every task has: with its result, or without it, when it is gone."""

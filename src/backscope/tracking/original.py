@@ -49,7 +49,7 @@ def of_run(run_id: str, uri: str | None = None) -> Original:
     """
     uri, here = store.locate(uri), f"RUN={run_id}"
     with store.reading(uri) as client:
-        run = _found(client, run_id, uri)
+        run = found(client, run_id, uri)
     run_id, artifacts, tags, params = run.info.run_id, run.info.artifact_uri, run.data.tags, run.data.params
     try:
         config = configuration(reader.artifact(client, run_id, artifacts, "config.yaml"), f"{here}: config.yaml")
@@ -118,8 +118,11 @@ def _tracking() -> dict[str, Any]:
     return asdict(compose().tracking)
 
 
-def _found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
-    """The run, if it is one that can be reproduced."""
+def found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
+    """The run of this id, if it is one that has finished.
+
+    Raises StoreError if there is none, or it is a sweep, deleted or not finished.
+    """
     from mlflow.exceptions import MlflowException
 
     here = f"RUN={run_id}"

@@ -1,0 +1,100 @@
+"""`make show`: backpropagation itself as one HTML page, from the trace of a run, or of two side by side.
+
+RUN is a run's id, or `latest`. The page is kept as a file of the run, backprop.html, or written where --out says.
+"""
+
+import argparse
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from backscope.commands import command
+from backscope.config import ConfigError
+from backscope.tracking import original, reader, recorder, store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+FILE = "backprop.html"
+LATEST = "latest"
+NEWEST = ["attributes.start_time DESC"]
+SEARCHED = 1000  # of the newest runs: a sweep's parent is the only one that has no trace
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the page of one or two runs, and say where it is."""
+    return command(_show, arguments)
+
+
+def _show(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
+    if not 1 <= len(options.runs) <= 2:
+        raise ConfigError(
+            "show: allowed is RUN=<run id> or RUN=latest, and RUN2 to compare with; "
+            '`make run ARGS="init=zeros activation=tanh"` makes a run'
+        )
+    from backscope.analysis.backprop import page, passes
+
+    uri = store.locate(options.uri)
+    with store.reading(uri) as client:
+        found = [_found(client, each, uri) for each in options.runs]
+        traces = [reader.read_trace(client, run.info.run_id, run.info.artifact_uri) for run in found]
+    rows = [reader.run(run.info.run_id, uri).iloc[0].to_dict() for run in found]
+    made = page.render([passes.passes(row, trace) for row, trace in zip(rows, traces, strict=True)])
+    where = _write(options.out, made) if options.out else _keep(store.client(uri), found, made)
+    print(f"{' against '.join(row['name'] for row in rows)}: {where}")
+    if options.open and isinstance(where, Path):
+        webbrowser.open(where.resolve().as_uri())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="backscope.commands.show", description="Backpropagation itself, layer by layer, as one HTML page."
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="the id of a finished run, or latest; two to compare")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page there (default: a file of the run)")
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
+    parser.add_argument("--uri", help="the store of the runs (default: mlflow.db at the top of the project)")
+    return parser
+
+
+def _found(client: "MlflowClient", text: str, uri: str) -> "Run":
+    """The run of this id, or the newest that is finished.
+
+    Raises StoreError if there is none.
+    """
+    if text != LATEST:
+        return original.found(client, text, uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = client.search_runs(experiments, "attributes.status = 'FINISHED'", max_results=SEARCHED, order_by=NEWEST)
+    trained = [run for run in runs if run.data.tags.get("kind") != "sweep"]
+    if not trained:
+        raise store.StoreError(f"RUN={LATEST}: no finished run in {store.shown(uri)}; `make run` makes one")
+    return trained[0]
+
+
+def _write(path: Path, content: bytes) -> Path:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(f"--out={path}: {error.strerror}; allowed is a file that can be written") from error
+    return path
+
+
+def _keep(client: "MlflowClient", runs: Sequence["Run"], content: bytes) -> Path | str:
+    """Keep the page as a file of the first run; returns where it is, a path if that is on this machine."""
+    first = runs[0].info
+    name = FILE if len(runs) == 1 else f"backprop_against_{runs[1].info.run_id[:8]}.html"
+    recorder.store_files(client, first.run_id, first.artifact_uri, {name: content})
+    place = urlparse(first.artifact_uri)
+    local = place.scheme in ("", "file")
+    return Path(unquote(place.path)) / name if local else f"artifact {name} of run {first.run_id}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench tour run ui server reproduce sync test test-slow lint format lock clean
+.PHONY: help sweep ablation ablations bench tour run ui show server reproduce sync test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
@@ -38,6 +38,9 @@ run: $(READY) ## run one configuration: make run ARGS="init=he activation=relu m
 ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
 		--backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+
+show: $(READY) ## backpropagation itself as a page, from one run or two: make show RUN=latest RUN2=<run id> ARGS=--open
+	@$(BIN)/python -m backscope.commands.show $(RUN) $(RUN2) $(ARGS)
 
 # through the environment, since others can read a command line: `STORE=postgresql://… make server` shows no password
 server: export MLFLOW_BACKEND_STORE_URI := $(or $(STORE),$(MLFLOW_BACKEND_STORE_URI))

@@ -4,11 +4,12 @@ RUN is a run's id, or `latest`. The page is kept as a file of the run, backprop.
 """
 
 import argparse
+import json
 import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from backscope.commands import command
@@ -43,7 +44,7 @@ def _show(arguments: Sequence[str] | None) -> int:
     with store.reading(uri) as client:
         found = [_found(client, each, uri) for each in options.runs]
         traces = [reader.read_trace(client, run.info.run_id, run.info.artifact_uri) for run in found]
-    rows = [reader.run(run.info.run_id, uri).iloc[0].to_dict() for run in found]
+        rows = [reader.run(run.info.run_id, uri).iloc[0].to_dict() | _data(run) for run in found]
     made = page.render([passes.passes(row, trace) for row, trace in zip(rows, traces, strict=True)])
     where = _write(options.out, made) if options.out else _keep(store.client(uri), found, made)
     print(f"{' against '.join(row['name'] for row in rows)}: {where}")
@@ -76,6 +77,12 @@ def _found(client: "MlflowClient", text: str, uri: str) -> "Run":
     if not trained:
         raise store.StoreError(f"RUN={LATEST}: no finished run in {store.shown(uri)}; `make run` makes one")
     return trained[0]
+
+
+def _data(run: "Run") -> dict[str, Any]:
+    """What the run says of its data, the numbers of inputs and outputs among it."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return next((dict(json.loads(each.dataset.profile)) for each in inputs if each.dataset.profile), {})
 
 
 def _write(path: Path, content: bytes) -> Path:

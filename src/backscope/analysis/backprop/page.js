@@ -6,6 +6,7 @@ const steps = [...new Set(runs.flatMap((run) => run.steps))].sort((a, b) => a - 
 const deepest = Math.max(...runs.map((run) => run.depth)) + 1;
 const scales = Object.fromEntries(Object.keys(SYMBOLS).filter((name) => runs.some((run) => run.layers[name]))
   .map((name) => [name, new Scale(runs, name)]));
+const DWELL = 700; // milliseconds in layer 1, before the next step
 const state = { step: 0, layer: 1, playing: 0 };
 
 runs.forEach((run, i) => { run.short = runs.length > 1 && runs[0].init !== runs[1].init ? run.init : runs.length > 1 ? `${"AB"[i]}` : run.name; });
@@ -72,22 +73,19 @@ function play(once = false) {
   if (!once && state.step === steps.length - 1) show({ step: 0 }, false);
   let place = deepest + 1;
   let before = performance.now();
-  let pause = 0;
   by("play").setAttribute("aria-pressed", "true");
   by("play").querySelector("b").textContent = "Pause";
   const frame = (now) => {
-    const each = calm.matches ? Math.max(500, 4000 / deepest) : Math.min(420, Math.max(30, 3200 / deepest));
-    const passed = (now - before) / (each * by("speed").value);
+    const each = by("speed").value * (calm.matches ? Math.max(200, 4000 / deepest) : Math.min(420, Math.max(30, 3200 / deepest)));
+    place -= (now - before) / each;
     before = now;
-    if (pause > 0) pause -= passed * each;
-    else place -= passed;
-    const layer = Math.ceil(place);
-    if (place <= 1 && pause <= 0) {
+    const layer = Math.max(Math.ceil(place), 1);
+    if (layer <= deepest && layer !== state.layer) show({ layer }, false);
+    if (place <= 1 - DWELL / each) {
       if (once || state.step === steps.length - 1) return stop();
       place = deepest + 1;
-      pause = 500;
       show({ step: state.step + 1, layer: deepest }, false);
-    } else if (layer <= deepest && layer !== state.layer) show({ layer }, false);
+    }
     if (!calm.matches) strips.forEach((strip) => strip.reach(Math.max(place, 1)));
     state.playing = requestAnimationFrame(frame);
   };

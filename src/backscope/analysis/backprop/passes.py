@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from backscope.analysis.frames import cube, spread
-from backscope.data import describe
 from backscope.tracking.points import thin
 from backscope.tracking.store import StoreError
 
@@ -26,8 +25,8 @@ SHOWN = (
 MOST_STEPS = 200  # of a slider that can still be moved by one
 
 
-def passes(run: Mapping[str, Any], trace: pd.DataFrame) -> dict[str, Any]:
-    """The backward passes of a run, a row of `tracking.reader.runs` with its trace.
+def passes(run: Mapping[Any, Any], trace: pd.DataFrame) -> dict[str, Any]:
+    """The backward passes of a run, a row of `tracking.reader.runs` with its trace; `n_in` and `n_out` in it if known.
 
     `layers[quantity]` is a list of layers for every step, None where nothing was measured; `low` and `high` are the
     quartiles of the two that are drawn, where there are replicas; `theory` is predicted for the initialization.
@@ -48,7 +47,7 @@ def passes(run: Mapping[str, Any], trace: pd.DataFrame) -> dict[str, Any]:
         "verdict": str(run.get("verdict", "")),
         "evidence": str(run.get("evidence", "")),
         "depth": depth,
-        "sizes": _sizes(run),
+        "sizes": [run.get("n_in"), int(run["model.width"]), run.get("n_out")],
         "replicas": replicas,
         "init": str(run["init.name"]),
         "activation": str(run["activation.name"]),
@@ -82,17 +81,8 @@ def _predicted(trace: pd.DataFrame, quantity: str, layers: np.ndarray) -> np.nda
     return _aligned(trace, f"theory/{quantity}", np.zeros(1, int), layers)[0, 0]
 
 
-def _sizes(run: Mapping[str, Any]) -> list[int | None]:
-    """How many inputs, neurons a hidden layer, and outputs; None for one's own data, whose size the run does not say."""
-    data = {str(key).removeprefix("data."): value for key, value in run.items() if str(key).startswith("data.")}
-    width = int(run["model.width"])
-    try:
-        shape = describe(**data)
-    except (TypeError, ValueError):
-        return [None, width, None]
-    return [int(shape.n_in), width, int(shape.n_out)]
-
-
 def _plain(values: np.ndarray) -> list[Any]:
     """Nested lists, with None for NaN: JSON has neither NaN nor infinity."""
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()  # type: ignore[no-any-return]
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()

@@ -1,6 +1,7 @@
 // The picture of one run: its layers from the input to the loss, δ rising above them and ∂L/∂W hanging below.
 const SVG = "http://www.w3.org/2000/svg";
 const DECADES = 6; // shown at least, so that a healthy run looks flat
+const LARGEST = 4; // decades above 1 that are shown, whatever is measured
 const DOTS = 5; // neurons drawn of a layer that has many different ones
 const TITLES = { delta_rms: "δ⁽ˡ⁾, the error signal", grad_norm: "∂L/∂W⁽ˡ⁾, what the weights get" };
 
@@ -17,7 +18,7 @@ class Scale {
     const logs = (each) => each.flat().filter((value) => value > 0).map(Math.log10);
     const all = logs(runs.flatMap((run) => [...(run.layers[quantity] ?? []), run.theory[quantity] ?? []]));
     const start = logs(runs.flatMap((run) => [run.layers[quantity]?.[0] ?? [], run.theory[quantity] ?? []]));
-    const most = Math.max(...(start.length ? start : all)) + DECADES; // a run that diverges would leave room for nothing else
+    const most = Math.max(LARGEST, ...start.map((each) => each + DECADES)); // a run that diverges would leave room for nothing else
     this.top = all.length ? Math.ceil(Math.min(Math.max(...all), most)) : 0;
     this.bottom = Math.min(all.length ? Math.floor(Math.min(...all)) : 0, this.top - DECADES);
     this.linear = false;

@@ -23,6 +23,7 @@ SHOWN = (
     "distinct_neurons",
 )
 MOST_STEPS = 200  # of a slider that can still be moved by one
+MOST_VALUES = 20_000  # of a quantity: steps × layers
 
 
 def passes(run: Mapping[Any, Any], trace: pd.DataFrame) -> dict[str, Any]:
@@ -36,9 +37,9 @@ def passes(run: Mapping[Any, Any], trace: pd.DataFrame) -> dict[str, Any]:
     drawn = [name for name in FLOWS if name in known]
     if not drawn:
         raise StoreError(f"RUN={run['name']}: no layer was probed; allowed is a run with probes=economy or more")
-    steps = np.unique(trace.loc[trace["quantity"].isin(drawn), "step"])
-    steps = steps[thin(steps, MOST_STEPS)] if len(steps) > MOST_STEPS else steps
     depth = int(run["model.depth"])
+    steps, most = np.unique(trace.loc[trace["quantity"].isin(drawn), "step"]), min(MOST_STEPS, MOST_VALUES // depth)
+    steps = steps[thin(steps, most)] if len(steps) > most else steps
     shape = (steps, np.arange(1, depth + 2))
     quartiles = {name: spread(_aligned(trace, name, *shape), 1) for name in known}
     replicas = int(run["replicas"])

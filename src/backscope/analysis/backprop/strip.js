@@ -12,17 +12,19 @@ function svg(name, attributes = {}, ...children) {
   return element;
 }
 
+const greatest = (values, least) => values.reduce((a, b) => Math.max(a, b), least);
+
 /** Where values of a quantity lie between 0 and 1, the same for all runs and steps. */
 class Scale {
   constructor(runs, quantity) {
     const logs = (each) => each.flat().filter((value) => value > 0).map(Math.log10);
     const all = logs(runs.flatMap((run) => [...(run.layers[quantity] ?? []), run.theory[quantity] ?? []]));
     const start = logs(runs.flatMap((run) => [run.layers[quantity]?.[0] ?? [], run.theory[quantity] ?? []]));
-    const most = Math.max(LARGEST, ...start.map((each) => each + DECADES)); // a run that diverges would leave room for nothing else
-    this.top = all.length ? Math.ceil(Math.min(Math.max(...all), most)) : 0;
-    this.bottom = Math.min(all.length ? Math.floor(Math.min(...all)) : 0, this.top - DECADES);
+    const most = Math.max(LARGEST, greatest(start, -Infinity) + DECADES); // a run that diverges would leave room for nothing else
+    this.top = all.length ? Math.ceil(Math.min(greatest(all, -Infinity), most)) : 0;
+    this.bottom = Math.min(all.length ? Math.floor(-greatest(all.map((each) => -each), -Infinity)) : 0, this.top - DECADES);
     this.linear = false;
-    this.largest = (t) => Math.max(...runs.flatMap((run) => run.layers[quantity]?.[nearest(run, t)] ?? []).filter(Boolean), 0) || 1;
+    this.largest = (t) => greatest(runs.flatMap((run) => run.layers[quantity]?.[nearest(run, t)] ?? []), 0) || 1;
     this.step = 0;
   }
 

@@ -49,7 +49,7 @@ function cards(runs, layer) {
   const last = runs.every((run) => run.depth === first.depth) ? first.depth + 1 : "L";
   const known = NAMES[first.activation] ?? first.activation;
   const name = known.length <= LONGEST && runs.every((run) => run.activation === first.activation) ? known : "f";
-  const isHead = runs.every((run) => layer === run.depth + 1);
+  const isHead = runs.every((run) => layer > run.depth); // nothing above it, in either network
   const d = (quantity, l = layer) => (run, t) => at(run, quantity, t, l);
   const through = (run, t) => run.normalization === "none" && run.residual === "none" && !run.dropout && at(run, "input_grad_rms", t, layer + 1);
   const split = runs.some((run) => run.layers.input_grad_rms) || runs.every(beyond);

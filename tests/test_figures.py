@@ -1,18 +1,14 @@
-"""The figures: that what is drawn is what was measured, an exact zero included, for runs and for whole sweeps."""
+"""The figures: that what is drawn is what was measured, an exact zero included."""
 
 import io
-from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from backscope.analysis import comparison, figures
-from backscope.analysis.diagnosis import diagnose
+from backscope.analysis import figures
 from backscope.analysis.drawing import render
-from backscope.analysis.frames import cube, table, varying
-from backscope.analysis.summary import sweep_files
-from backscope.tracking.recorder import flatten
+from backscope.analysis.frames import cube
 from backscope.tracking.trace import to_parquet
 
 SMALL = "model.width=16 training.steps=10"
@@ -24,22 +20,6 @@ def trace(run):
     return lambda overrides, replicas=1: pd.read_parquet(
         io.BytesIO(to_parquet(run(f"{SMALL} {overrides}", replicas=replicas)))
     )
-
-
-@pytest.fixture(scope="module")
-def sweep(run):
-    """A small sweep as the reader gives it: its runs and their traces."""
-    rows, traces = [], {}
-    for init, activation, depth in product(("zeros", "xavier"), ("tanh", "sigmoid"), (2, 6)):
-        record = run(f"{SMALL} init={init} activation={activation} model.depth={depth}")
-        verdict, name = diagnose(record), f"{init}-{activation}-{depth}"
-        numbers = {f"summary/{key}": value for key, value in verdict.numbers.items()}
-        rows.append(
-            {"run_id": name, "name": name, "verdict": verdict.name, "artifacts": ""} | flatten(record.config) | numbers
-        )
-        traces[name] = pd.read_parquet(io.BytesIO(to_parquet(record)))
-    runs = pd.DataFrame(rows).set_index("run_id").astype({"model.depth": int})
-    return runs, traces
 
 
 def lines(axes, marker=None):
@@ -117,67 +97,3 @@ def test_every_figure_of_a_run_is_a_file_and_always_the_same(trace, overrides):
         assert render(figure).startswith(b"\x89PNG")
         svg = render(figure, "svg")
         assert b"<svg" in svg and svg == render(again[name], "svg"), name
-
-
-def test_what_varies_in_a_sweep_is_laid_out_names_first(sweep):
-    runs, _ = sweep
-    assert varying(runs) == ["init.name", "activation.name", "model.depth"]
-    assert comparison.layout(runs) == comparison.Layout("init.name", "activation.name", "model.depth")
-    assert comparison.layout(runs[runs["init.name"] == "zeros"]) == comparison.Layout(
-        column="activation.name", color="model.depth"
-    )
-    assert comparison.layout(runs.iloc[:1]) == comparison.Layout(column="name")
-
-
-def test_the_grid_of_verdicts_says_each_in_its_cell(sweep):
-    runs, _ = sweep
-    axes = comparison.verdict_grid(runs).axes[0]
-    said = {(text.get_position()[0], text.get_position()[1]): text.get_text() for text in axes.texts}
-    cells = table(runs, ["init.name"], ["activation.name", "model.depth"], "verdict")
-    for (row, column), verdict in np.ndenumerate(cells.to_numpy()):
-        assert said[column + 0.5, len(cells) - row - 0.5] == verdict
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["xavier", "zeros"]
-
-
-def test_configurations_that_disagree_share_a_cell(sweep):
-    runs, _ = sweep
-    cells = table(runs, ["init.name"], [], "verdict")
-    assert list(cells["verdict"]) == ["symmetric", "healthy, vanishing"]
-
-
-def test_the_grid_of_profiles_has_a_panel_a_choice_and_a_line_a_run(sweep):
-    runs, traces = sweep
-    grid = np.reshape(comparison.profile_grid(runs, traces).axes, (2, 2))
-    assert [axes.get_title() for axes in grid[0]] == ["tanh", "sigmoid"]
-    for (row, column), name in np.ndenumerate([["zeros-tanh", "zeros-sigmoid"], ["xavier-tanh", "xavier-sigmoid"]]):
-        for depth, drawn in zip(
-            (2, 6), lines(grid[row, column])[-2:] if row == 0 else lines(grid[row, column]), strict=True
-        ):
-            values = cube(traces[f"{name}-{depth}"], "grad_norm").at(0).values[0, 0]
-            expected = np.flatnonzero(values == 0) + 1 if row == 0 else np.arange(1, depth + 2)
-            assert np.array_equal(drawn[0], expected), name
-
-
-def test_a_heat_map_over_two_swept_numbers_has_theory_in_their_units():
-    runs = pd.DataFrame(
-        [{"model.depth": d, "init.gain": g, "summary/x": d * g} for d in (2, 4) for g in (1.0, 2.0, 3.0)]
-    )
-    figure = comparison.sweep_heatmap(
-        runs, "model.depth", "init.gain", "summary/x", curve=(np.array([2, 4]), np.array([1, 3]))
-    )
-    axes = figure.axes[0]
-    assert np.array_equal(axes.collections[0].get_array(), [[2, 4], [4, 8], [6, 12]])
-    assert np.array_equal(axes.lines[0].get_xydata(), [[0.5, 0.5], [1.5, 2.5]])
-
-
-def test_the_parent_run_gets_a_table_and_the_figures_that_fit(sweep):
-    runs, traces = sweep
-    files = sweep_files(runs, traces)
-    assert list(files) == [
-        "runs.csv",
-        *(f"figures/{name}.png" for name in ("verdicts", "gradient_profiles", "training_loss")),
-    ]
-    assert len(pd.read_csv(io.BytesIO(files["runs.csv"]))) == len(runs)
-    numbers = runs[(runs["init.name"] == "xavier") & (runs["activation.name"] == "tanh")].assign(seed=[0, 1])
-    assert "figures/grad_ratio.png" in sweep_files(numbers, traces)
-    assert sweep_files(runs.iloc[:1], traces) and not sweep_files(runs.iloc[:0], {})

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from backscope import app
 from backscope.__main__ import main
+from backscope.commands import report
 from backscope.config import compose
 from backscope.config.composing import parse
 from backscope.sweep import expand, run_name
@@ -100,6 +101,27 @@ def test_a_run_that_fails_stops_no_other(tmp_path, capsys):
     _, (parent,), runs = tracked(tmp_path)
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
     assert parent.info.status == "FAILED"
+    made = next(tmp_path.glob(f"mlartifacts/*/{parent.info.run_id}/artifacts/report.html")).read_text()
+    assert "<b>whiten=64</b>: ValueError: data.whiten=64: allowed is 1 to" in made
+
+
+def test_the_parent_run_carries_a_report_that_can_be_made_anew(finished, tmp_path, capsys):
+    client, (parent,), runs = tracked(finished)
+    files = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert files == {"runs.csv", "report.html"}
+    folder = next(finished.glob(f"mlartifacts/*/{parent.info.run_id}/artifacts"))
+    table, made = pd.read_csv(folder / "runs.csv", index_col="run_id"), (folder / "report.html").read_bytes()
+    assert set(table.index) == {run.info.run_id for run in runs}
+    assert b"backscope -m" in made and b"init=zeros,xavier model.depth=2,3 optimizer=sgd,adam" in made
+    assert all(run.info.run_id.encode() in made for run in runs) and len(made) < 8e6
+    (folder / "report.html").unlink()
+    uri = f"sqlite:///{finished}/mlflow.db"
+    for sweep_ in ("small", "latest", parent.data.tags["sweep_id"], parent.info.run_id):
+        assert report.main([sweep_, "--uri", uri, "--output", str(tmp_path / "copy.html")]) == 0
+        assert (folder / "report.html").read_bytes() == (tmp_path / "copy.html").read_bytes() == made
+    assert "copy.html" in capsys.readouterr().out
+    assert report.main(["no'such", "--uri", uri]) == 2
+    assert capsys.readouterr().err.startswith("backscope: SWEEP=no'such: no such sweep; allowed is latest, ")
 
 
 def test_hydras_basic_launcher_gives_the_same_runs(finished, tmp_path):

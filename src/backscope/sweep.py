@@ -1,6 +1,7 @@
 """A sweep: its runs and what varies between them, the parent run they are nested under, and what is said at its end."""
 
 import hashlib
+import json
 import math
 import re
 import secrets
@@ -118,6 +119,7 @@ class Sweep:
     def _begin(self, same: str, count: int) -> None:
         self.alive = liveness.take(self.sweep_id)
         labels = {sweeps.CONFIGURATIONS: same, sweeps.JOBS: str(count), liveness.HOST: liveness.host()}
+        labels[sweeps.AXES] = json.dumps(self.axes)
         self.parent = sweeps.start_sweep(
             self.client,
             self.experiment_id,
@@ -238,19 +240,17 @@ class Sweep:
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         note = "\n".join([f"{self.description}\n", *table, "", *failures])
         files: dict[str, bytes] = {}
+        run = self.client.get_run(parent)
         if status != "KILLED":
             try:
-                files = self._comparison()
-            except Exception as error:  # a picture that cannot be drawn must not keep the sweep from being closed
-                note += f"\n\nno comparison: {type(error).__name__}: {error}"
+                from backscope.analysis.summary import sweep_files  # with pandas, which takes a while
+
+                files = sweep_files(run, self.uri)
+            except Exception as error:  # a report that cannot be made must not keep the sweep from being closed
+                note += f"\n\nno report: {type(error).__name__}: {error}"
         sweeps.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers, files=files)
-
-    def _comparison(self) -> dict[str, bytes]:
-        """The table of the runs and the figures that compare them, by file name."""
-        from backscope.analysis.summary import sweep_files
-
-        runs = reader.runs(self.tracking.experiment, self.sweep_id, self.uri)
-        return sweep_files(runs, reader.traces(runs, self.uri)) if len(runs) else {}
+        if files and (folder := store.local(run.info.artifact_uri)):
+            self._say(f"report: {folder / 'report.html'}")
 
 
 def prepare(overrides: Sequence[Override], composer: Composer, title: str) -> Sweep:

@@ -202,20 +202,3 @@ def heat(axes: Axes, values: np.ndarray, *, logarithmic: bool, label: str, color
         axes.text(0.5, 0.5, "exactly 0 everywhere", transform=axes.transAxes, ha="center", va="center")
         return
     axes.figure.colorbar(mesh, ax=axes, label=label, pad=0.02)
-
-
-def annotate(axes: Axes, values: np.ndarray, texts: np.ndarray) -> None:
-    """Write a text in each cell, dark on light and light on dark."""
-    mesh = axes.collections[0]
-    for (row, column), text in np.ndenumerate(texts):
-        red, green, blue, alpha = mesh.cmap(mesh.norm(values[row, column]))
-        dark = alpha > 0 and np.isfinite(values[row, column]) and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        axes.text(
-            column + 0.5,
-            row + 0.5,
-            text,
-            ha="center",
-            va="center",
-            fontsize=6.5,
-            color="white" if dark else "black",
-        )

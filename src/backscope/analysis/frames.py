@@ -1,7 +1,7 @@
 """The shapes that figures and tables are made from: traces as arrays, and a sweep's runs by what varies in them."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 CONSTANT = ("summary/", "version.", "git.")  # columns that are no choice of a sweep
 NOT_CHOSEN = {"name", "status", "artifacts", "verdict", "config_hash", "sweep_id", "error", "interrupted", "code"}
-NOT_CHOSEN |= {"cpu", "blas", "threads"}
+NOT_CHOSEN |= {"cpu", "blas", "threads", "evidence", "overrides"}
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,3 @@ def ordered(values: Iterable[Any]) -> list[Any]:
     """Distinct values: numbers by size, names in the order of their appearance."""
     distinct = list(dict.fromkeys(values))
     return sorted(distinct) if all(isinstance(value, (int, float, np.number)) for value in distinct) else distinct
-
-
-def table(runs: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], value: str) -> pd.DataFrame:
-    """A value of the runs over two sets of choices; where several runs share a cell, what they say, joined."""
-
-    def join(cell: pd.Series) -> object:
-        if pd.api.types.is_numeric_dtype(cell):
-            return cell.median()
-        return ", ".join(map(str, ordered(cell)))
-
-    grouped = runs.groupby([*rows, *columns], sort=False, dropna=False)[value].agg(join)
-    frame = grouped.unstack(list(columns)) if columns else grouped.to_frame()
-    if len(rows) == 1:
-        return frame.reindex(ordered(runs[rows[0]]))
-    return frame.reindex(pd.MultiIndex.from_product([ordered(runs[row]) for row in rows], names=list(rows)))

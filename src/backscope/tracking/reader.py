@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 FIRST = ["attributes.start_time ASC"]
+DESCRIPTION = re.compile(r"\*\*\w+\*\*: (?P<evidence>.*)\n\n`backscope ?(?P<overrides>.*?)(?: hydra\.mode=RUN)?`")
 
 
-def runs(experiment: str, sweep: str | None = None, uri: str | None = None, status: str = "FINISHED") -> "pd.DataFrame":
+def runs(
+    experiment: str, sweep: str | None = None, uri: str | None = None, status: str | None = "FINISHED"
+) -> "pd.DataFrame":
     """The trained runs of an experiment, or of one sweep in it (its `sweep_id`), a row each, in the order of start.
 
     Columns: parameters (`init.name`, `model.depth`, …; numbers where all of them are), numbers (`summary/…`), tags
-    (`verdict`, …), `name`, `status`, `artifacts`; the index is the run id.
+    (`verdict`, …), `evidence` and `overrides`, `name`, `status`, `artifacts`; the index is the run id.
+    `status=None` stands for runs of every status, those that failed too.
     Raises StoreError if there is no such experiment.
     """
     import pandas as pd
@@ -35,7 +40,8 @@ def runs(experiment: str, sweep: str | None = None, uri: str | None = None, stat
     found = client.get_experiment_by_name(experiment)
     if found is None:
         raise store.StoreError(f"experiment={experiment}: no such experiment in {uri or 'mlflow.db'}")
-    query = f"attributes.status = '{status}'" + (f" and tags.sweep_id = '{sweep}'" if sweep else "")
+    wanted = {"attributes.status": status, "tags.sweep_id": sweep}
+    query = " and ".join(f"{key} = '{value}'" for key, value in wanted.items() if value)
     rows: list[dict[str, object]] = []
     token = None
     while token is None or token:
@@ -104,13 +110,14 @@ def artifact(client: "MlflowClient", run_id: str, artifacts: str, name: str) -> 
 def _row(run: "Run") -> dict[str, object]:
     summary = {key: value for key, value in run.data.metrics.items() if key.startswith("summary/")}
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith(("mlflow.", ENTRY))}
+    note = DESCRIPTION.match(run.data.tags.get("mlflow.note.content", ""))
     info = {
         "run_id": run.info.run_id,
         "name": run.info.run_name,
         "status": run.info.status,
         "artifacts": run.info.artifact_uri,
     }
-    return info | tags | run.data.params | summary
+    return info | tags | (note.groupdict() if note else {}) | run.data.params | summary
 
 
 def numeric(column: "pd.Series") -> "pd.Series":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CONFIGURATIONS = "sweep_hash"  # the tag that sweeps over the same configurations share
 JOBS = "jobs"  # the tag that says how many there are
+AXES = "axes"  # the tag with every swept key and its values, in the order given, as JSON
 
 
 def start_sweep(

@@ -1,6 +1,7 @@
 """Tracking: what a record becomes in MLflow, read back through MLflow's own client from a real store."""
 
 import io
+import os
 import sqlite3
 import subprocess
 import sys
@@ -233,6 +234,15 @@ def test_a_store_that_cannot_be_used_is_said_in_one_line_within_seconds(tmp_path
     assert said in message and message.startswith("tracking.uri=")
     assert "\n" not in message and "secret" not in message
     assert time.perf_counter() - start < 8
+
+
+def test_after_it_was_opened_a_store_that_goes_away_is_given_up_within_seconds(tmp_path):
+    """In a process of its own: MLflow itself would try again for four minutes."""
+    code = "import os, sys; from backscope.tracking import store; store.prepare(sys.argv[1], 'x'); print(os.environ)"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_HTTP_REQUEST")}
+    command = [sys.executable, "-c", code, store.absolute(None, tmp_path)]
+    left = subprocess.run(command, env=clean, capture_output=True, text=True, check=True).stdout
+    assert all(f"'{name}': '{value}'" in left for name, value in store.PATIENCE.items())
 
 
 def test_an_experiment_that_was_deleted_is_not_written_to(lab):

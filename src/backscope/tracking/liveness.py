@@ -8,7 +8,7 @@ import fcntl
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any
 
 from backscope.tracking.spool import root
@@ -63,10 +63,7 @@ def _working(sweep_id: str) -> Iterator[None]:
 def forget(sweep_id: str) -> None:
     """Remove the locks of a sweep that came to its end."""
     for role in ("sweep", "workers"):
-        (root() / f"{sweep_id}.{role}").unlink(missing_ok=True)
-    for path in (*root().glob("*"), root()):
-        with suppress(OSError):
-            path.rmdir()  # where nothing waits
+        (root() / f"{sweep_id}.{role}").unlink(missing_ok=True)  # folders stay: another sweep may be about to use them
 
 
 def _open(sweep_id: str, role: str) -> IO[Any]:

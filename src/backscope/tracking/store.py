@@ -66,8 +66,7 @@ def client(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
+    _be_patient()
     collecting = gc.isenabled()
     gc.disable()  # MLflow is a million objects that stay: to look for garbage among them, now or later, takes long
     try:
@@ -117,7 +116,7 @@ def reading(uri: str) -> Iterator["MlflowClient"]:
     """The client of a store that must be there already; failures within become a StoreError, within seconds."""
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         raise StoreError(f"tracking.uri={uri}: there is no such file")
-    with _environment(IMPATIENCE), explained(uri):
+    with impatient(), explained(uri):
         yield client(uri)
 
 
@@ -167,7 +166,7 @@ def _check_location(uri: str, experiment: str, location: str) -> None:
 @contextmanager
 def _opened(uri: str) -> Iterator["MlflowClient"]:
     """The client, while this process holds the store's lock; failures within become a StoreError."""
-    with _environment(IMPATIENCE), explained(uri), _lock(uri):
+    with impatient(), explained(uri), _lock(uri):
         _check(uri)
         yield client(uri)
 
@@ -230,15 +229,18 @@ def _reason(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
+def _be_patient() -> None:
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def impatient() -> Iterator[None]:
+    """Give up on a server at once, for a while."""
+    _be_patient()  # or MLflow's own patience, of four minutes, would come back afterwards
+    before = {name: os.environ[name] for name in IMPATIENCE}
+    os.environ.update(IMPATIENCE)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        os.environ.update(before)

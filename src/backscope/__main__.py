@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from backscope.app import hydra_main
         from backscope.config import CONF, quiet
         from backscope.config.errors import check_arguments, explain
+        from backscope.study import Study
         from backscope.tracking.store import StoreError
 
     try:
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise StoreError(f"{CONF} is missing: install backscope from its repository, with `pip install -e .`")
         check_arguments(sys.argv[1:])
         with quiet():
+            Study.failed = False
             hydra_main()
     except Exception as error:
         line = str(error) if isinstance(error, StoreError) else explain(error, sys.argv[1:])
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
+    return int(Study.failed)
 
 
 if __name__ == "__main__":

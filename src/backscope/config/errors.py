@@ -25,7 +25,9 @@ def check_arguments(arguments: Sequence[str]) -> None:
     for override in flags.overrides:
         if override.lstrip("+~").startswith(("hydra.searchpath", "hydra.callbacks", "hydra/callbacks")):
             raise ConfigError(f"{override}: not allowed: what can be chosen stands in conf/")
-        if "_target_" in override:
+        if override.startswith("hydra.sweeper.storage"):
+            raise ConfigError(f"{override}: not allowed: the seed of its sampler repeats a study")
+        if "_target_" in override or "custom_search_space" in override:
             raise ConfigError(f"{override}: not allowed: a configuration chooses code by name, it never brings its own")
 
 
@@ -39,6 +41,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str | None:
     >>> from hydra.errors import ConfigCompositionException
     >>> explain(ConfigCompositionException("Could not override 'init.std'.\\nTo append …"), [])
     'init.std: no such key for the chosen init; it belongs to init=normal'
+    >>> explain(ConfigCompositionException("Could not find 'hydra/sweeper/optuna'"), [])
+    'hydra/sweeper=optuna: needs `.venv/bin/pip install -e .[optuna]`'
     """
     text = str(error)
     if isinstance(error, ConfigError):
@@ -82,7 +86,9 @@ def _bad_value(override: str, text: str, cause: Any) -> ConfigError:
 
 
 def _no_option(group: str, option: str, text: str, cause: Any) -> ConfigError:
-    """An option that is not there."""
+    """An option that is not there, or not yet."""
+    if (group, option) == ("hydra/sweeper", "optuna"):
+        return ConfigError("hydra/sweeper=optuna: needs `.venv/bin/pip install -e .[optuna]`")
     options = re.findall(r"^\t([^\s=]+)$", text, re.MULTILINE) or sorted(
         each.stem for each in (CONF / group).glob("*.yaml")
     )

@@ -5,6 +5,7 @@ This one starts its workers while jobs are being composed, sends them checked co
 outcome when it comes.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -12,16 +13,20 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import joblib
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from joblib.externals.loky import get_reusable_executor
+from omegaconf import DictConfig
 
 from backscope.app import RunFailed, start_worker, work
 from backscope.config import Composer, check
 from backscope.process import ONE_THREAD
+from backscope.study import Study, check_options
 from backscope.sweep import Job
 
 DEATHS = 3  # of a pool of workers, after which what is left is given up
@@ -37,9 +42,24 @@ class BackscopeLauncher(JoblibLauncher):
         assert self.hydra_context is not None, "Hydra calls setup first"
         return Composer(self.hydra_context.config_loader, self.config)
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """What Hydra calls before anything else; raises ConfigError for options of a sweeper that are not allowed."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        check_options(config.hydra.sweeper)
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+
+    @cached_property
+    def study(self) -> Study:
+        assert self.config is not None, "Hydra calls setup first"
+        hydra = self.config.hydra
+        Path(hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where Optuna's sweeper leaves its result
+        fixed = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
+        return Study(hydra.runtime.choices.get("experiment") or "study", [*fixed, *hydra.overrides.task])
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """What any sweeper of Hydra's calls."""
-        return self.run([Job(check(self.composer(overrides)), overrides) for overrides in job_overrides])
+        """What other sweepers than ours call, batch by batch: trials of one study."""
+        jobs = [Job(check(self.composer(overrides)), overrides) for overrides in job_overrides]
+        return self.study.launch(jobs, initial_job_idx, self.run)
 
     def start(self) -> None:
         """The workers; those that do not run yet start in the background."""

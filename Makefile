@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 # what a benchmark compares with is large and optional: .venv/bin/pip install -e .[bench]
-.PHONY: help sweep ablation ablations bench tour run report ui show server reproduce sync test test-slow lint format lock clean
+.PHONY: help sweep ablation ablations bench tour run report pictures ui show server reproduce sync test test-slow lint format lock clean
 
 help: ## print this help
 	@echo "backscope: what backpropagation does to a gradient on its way down a network"; echo
@@ -37,6 +37,9 @@ run: $(READY) ## run one configuration: make run ARGS="init=he activation=relu m
 
 report: $(READY) ## the report of a sweep, one HTML file: make report SWEEP=default_study, or its id; the latest by default
 	@$(BIN)/python -m backscope.commands.report $(SWEEP) $(ARGS)
+
+pictures: $(READY) ## the README's screens anew, of what make sweep left in the store; needs chromium
+	@$(BIN)/python -m experiments.pictures $(ARGS)
 
 ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \

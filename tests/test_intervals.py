@@ -20,7 +20,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(intervals, "RESAMPLES", 499)
 
 
-@pytest.mark.parametrize("seeds", [5, 8, 16])
+@pytest.mark.parametrize("seeds", [5, 8, 16, 101])
 @pytest.mark.parametrize("law", ["normal", "lognormal"])
 def test_intervals_cover_the_median_as_often_as_they_say(quick, law, seeds):
     rng = np.random.default_rng(seeds)

@@ -20,6 +20,7 @@ from backscope.analysis.frames import varying
 LEVEL = 0.9
 PERCENT = f"{100 * LEVEL:.0f} %"
 ENOUGH = 5  # seeds: the range of n covers the median with probability 1 − 2^(1 − n)
+MANY = 100  # seeds: from here on the order statistics to which the bootstrap's limits tend, without its resampling
 RESAMPLES = 9999
 HUGE = 1e100  # stands for the infinite loss of a replica that diverged: quantiles of infinities are not defined
 BETTER = {"loss": "lower", "seconds": "lower", "accuracy": "higher", "r2": "higher"}
@@ -54,12 +55,15 @@ def estimate(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
     >>> estimate([0.3, 0.2, 0.4]).level
     0.75
     """
-    from scipy.stats import norm, t
+    from scipy.stats import binom, norm, t
 
-    known = np.clip(np.asarray(values, float), -HUGE, HUGE)
+    known = np.sort(np.clip(np.asarray(values, float), -HUGE, HUGE))
     count = len(known)
     if count < ENOUGH:
-        return _estimate(known, float(known.min()), float(known.max()), 1 - 2.0 ** (1 - count))
+        return _estimate(known, float(known[0]), float(known[-1]), 1 - 2.0 ** (1 - count))
+    if count > MANY:
+        place = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))
+        return _estimate(known, float(known[place - 1]), float(known[count - place]), LEVEL)
     wider = 1 - 2 * norm.sf(np.sqrt(count / (count - 1)) * t.ppf((1 + LEVEL) / 2, count - 1))
     return _estimate(known, *_bootstrap((known,), np.median, float(wider)), LEVEL)
 

@@ -86,7 +86,7 @@ def profiles(scale: Scale, colors: int, axes: Sequence[str]) -> dict[str, Any]:
     """Gradient norms by layer, before and after training side by side."""
     bottom, top, zero = scale.bottom, scale.top, scale.zero
     x = {"domain": scale.across, "nice": False}
-    ticks = [tick for tick in _ticks(bottom, top) if zero is None or tick > zero + 0.5]
+    ticks = [tick for tick in _ticks(bottom, top) if zero is None or tick - zero > 0.1 * (top - bottom)]
     axis = {"title": "log₁₀ ‖∂L/∂W‖", "values": [*ticks, *([] if zero is None else [zero])]}
     if zero is not None:
         axis["labelExpr"] = f"datum.value == {zero} ? 'zero' : datum.label"

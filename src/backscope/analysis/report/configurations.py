@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from backscope.analysis.frames import Cube, cube, spread
-from backscope.analysis.intervals import Estimate, estimate, values
+from backscope.analysis.intervals import Estimate, estimate, scores, values
 from backscope.analysis.report.study import Study, text
 from backscope.tracking.points import thin
 
@@ -84,8 +84,15 @@ class Configuration:
             return None
         if self.networks == 1:
             return Estimate(*3 * (float(self.of(f"summary/{name}")[0]),), level=0.0, seeds=1)
+        if self.networks > len(self.rows):
+            return estimate(self.samples[name].dropna())
         runs = self.study.runs.iloc[list(compress(self.rows, known))]
         return estimate(values(runs, name, lambda run_id: self.study.traces[run_id]))
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """What its networks came to, one a row."""
+        return pd.concat([scores(trace, int(self.of("training.steps")[0])) for trace in self.finished])
 
     def profile(self, moment: int) -> Curve | None:
         """Gradient norms by layer at the first (0) or the last (-1) measured step; None without one."""

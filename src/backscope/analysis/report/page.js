@@ -58,6 +58,12 @@ chips.forEach((chip) =>
 );
 buttons.forEach((button) => button.addEventListener("click", () => choose(Number(button.dataset.configuration))));
 
+// What a link leads to must not lie under the filter, which stays at the top and may be several lines high.
+new ResizeObserver(() => {
+  const covered = getComputedStyle(form).position === "sticky" ? form.offsetHeight + 12 : 12;
+  document.documentElement.style.scrollPaddingTop = `${covered}px`;
+}).observe(form);
+
 // The table.
 
 all(".runs thead button").forEach((button) =>

@@ -254,6 +254,17 @@ def test_two_thousand_runs_are_all_in_the_table_and_fit(basic):
     assert len(made.data["panels"]) <= 12 and sum(map(len, made.data["panels"])) <= 100
 
 
+def test_a_search_is_no_grid(basic):
+    rng, count = np.random.default_rng(0), 30
+    rows = basic.runs.iloc[[0] * count].assign(**{"optimizer.lr": rng.random(count), "init.gain": rng.random(count)})
+    rows = rows.assign(**{"init.name": rng.choice(["he", "xavier"], count), "activation.name": "tanh"})
+    rows.index = pd.Index([f"{i:032x}" for i in range(count)], name="run_id")
+    trace = basic.traces[basic.runs.index[-1]]
+    made = Page(page.render(of(rows, dict.fromkeys(rows.index, trace), {})))
+    assert len(made.all("button", **{"class": f"v-{rows['verdict'].iloc[0]}"})) == count
+    assert [len(inside) for inside in made.data["panels"]] == [1] * 12 and "18 of 30 configurations" in made.text
+
+
 def test_columns_sort_by_what_their_cells_say(basic):
     made = Page(page.render(basic))
     headers = re.findall(r'data-column="\d+">([^<]*)<', page.render(basic).decode())

@@ -17,7 +17,7 @@ import pandas as pd
 
 from backscope.analysis.frames import Cube, cube, spread
 from backscope.analysis.intervals import Estimate, estimate, scores, values
-from backscope.analysis.report.study import Study, text
+from backscope.analysis.report.study import Axis, Study, text
 from backscope.tracking.points import thin
 
 POINTS = 33  # of a curve over the steps, or of a profile over the layers
@@ -126,6 +126,11 @@ def configurations(study: Study) -> list[Configuration]:
     for row, point in enumerate(zip(*columns, strict=True)):
         found.setdefault(tuple(at[value] for at, value in zip(index, point, strict=True)), []).append(row)
     return [Configuration(study, at, rows) for at, rows in found.items()]
+
+
+def full(axes: Sequence[Axis], found: Sequence[Configuration]) -> bool:
+    """Whether most combinations of choices are there, as in a grid and unlike in a search."""
+    return math.prod(len(axis.values) for axis in axes) <= 4 * len(found)
 
 
 def _has(trace: pd.DataFrame, quantity: str) -> bool:

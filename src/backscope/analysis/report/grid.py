@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from backscope.analysis.report.configurations import Configuration
+from backscope.analysis.report.configurations import Configuration, full
 from backscope.analysis.report.study import Axis, text
 
 WIDE, WIDEST = 12, 60  # columns: of several choices, of a single one
@@ -58,9 +58,12 @@ class Grid:
 
 
 def grid(axes: Sequence[Axis], found: Sequence[Configuration]) -> Grid:
-    """The last axes across, as many as fit, the others down; without the rows and columns in which there is nothing."""
+    """The last axes across, as many as fit, the others down; all of them down where most combinations are not there.
+
+    Rows and columns in which there is nothing are left out.
+    """
     across: list[int] = []
-    for place in reversed(range(1, len(axes))):
+    for place in reversed(range(1, len(axes))) if full(axes, found) else ():
         if math.prod(len(axes[each].values) for each in (place, *across)) > (WIDE if across else WIDEST):
             break
         across.insert(0, place)

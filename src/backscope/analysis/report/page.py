@@ -68,7 +68,7 @@ def _content(study: Study) -> dict[str, Any]:
     made = {"profiles": profiles(laid, found), "losses": losses(laid, found)}
     drawn = {kind: each for kind, each in made.items() if each is not None}
     counts = study.runs["verdict"].value_counts()
-    table = columns(study, found, judged)
+    table = columns(study, found)
     failed = study.runs[study.runs["verdict"] == "failed"]
     return {
         "study": study,

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backscope.analysis.report.configurations import Configuration, Curve
+from backscope.analysis.report.configurations import Configuration, Curve, full
 from backscope.analysis.report.study import Axis, text
 
 MOMENTS = ("at initialization", "at the last step")
 MOST = {"row": 8, "column": 6, "color": 8, "style": 4}  # values that are drawn, evenly chosen where there are more
+FEW = 12  # panels of a search
 Line = tuple[str, bool, Curve]  # the moment, whether theory predicted it, and the points
 NOT_NAMES = ("null", "True", "False", "true", "false", "none")
 WIDE = 1e3  # a loss that varies by more needs a logarithm
@@ -55,7 +56,7 @@ class Panels:
     @property
     def columns(self) -> int:
         """How many panels stand side by side on paper: a row of the layout, if it is a short one."""
-        count = max(self.rows.count(row) for row in self.rows)
+        count = max(map(self.rows.count, self.rows), default=0)
         return count if count in (2, 3) else 3
 
     @property
@@ -70,25 +71,30 @@ class Panels:
 
 
 def panels(axes: Sequence[Axis], found: Sequence[Configuration]) -> Panels:
-    """The layout: names in rows and columns, numbers in colours, what is left in line styles."""
+    """The layout: names in rows and columns, numbers in colours, what is left in line styles.
+
+    A panel a configuration where most combinations of choices are not there.
+    """
     names = [i for i, axis in enumerate(axes) if not axis.numeric]
     numbers = [i for i, axis in enumerate(axes) if axis.numeric]
     used = [*names[:2], *numbers[:1], *names[2:], *numbers[1:]]
+    if not full(axes, found):
+        few = _few(len(found), FEW)
+        drawn = [(_title(axes, found[index].at), [index]) for index in few]
+        return Panels(drawn, [0] * len(few), None, None, None, {}, len(found) - len(few), [])
     place = dict(zip(PLACES[min(len(names), 2)], used, strict=False))
     most = MOST | {"column": MOST["column"] * (1 if "row" in place else 2)}
     kept = {axis: _few(len(axes[axis].values), most[role]) for role, axis in place.items()}
-    chosen: dict[tuple[int, ...], list[int]] = {}
     facets = [place[role] for role in ("row", "column") if role in place]
+    chosen: dict[tuple[int, ...], list[int]] = {}
     for index, each in enumerate(found):
         if all(each.at[axis] in values for axis, values in kept.items()):
             chosen.setdefault(tuple(each.at[axis] for axis in facets), []).append(index)
-    titles = {point: " · ".join(map(_title, (axes[each] for each in facets), point)) for point in sorted(chosen)}
-    drawn = [(title, chosen[point]) for point, title in titles.items()]
-    rows = [point[0] if "row" in place else 0 for point in titles]
+    drawn = [(_title([axes[each] for each in facets], point), chosen[point]) for point in sorted(chosen)]
+    rows = [point[0] if "row" in place else 0 for point in sorted(chosen)]
     left_out = len(found) - sum(len(each) for _, each in drawn)
-    return Panels(
-        drawn, rows, place.get("row"), place.get("color"), place.get("style"), kept, left_out, used[len(place) :]
-    )
+    roles = (place.get("row"), place.get("color"), place.get("style"))
+    return Panels(drawn, rows, *roles, kept, left_out, used[len(place) :])
 
 
 def profiles(laid: Panels, found: Sequence[Configuration]) -> Drawn | None:
@@ -159,10 +165,11 @@ def _heights(values: np.ndarray, logarithmic: bool) -> list[float | None]:
     return [float(f"{value:.4g}") if math.isfinite(value) else None for value in shown]
 
 
-def _title(axis: Axis, at: int) -> str:
-    """A value of a choice; with the choice's name where it is no name itself."""
-    value = text(axis.values[at])
-    return value if value.isidentifier() and value not in NOT_NAMES else f"{axis.label} {value}"
+def _title(axes: Sequence[Axis], point: Sequence[int]) -> str:
+    """Values of choices; with the choice's name where a value is no name itself."""
+    chosen = [(axis.label, text(axis.values[at])) for axis, at in zip(axes, point, strict=True)]
+    plain = [value.isidentifier() and value not in NOT_NAMES for _, value in chosen]
+    return " · ".join(value if bare else f"{label} {value}" for (label, value), bare in zip(chosen, plain, strict=True))
 
 
 def _few(count: int, most: int) -> list[int]:

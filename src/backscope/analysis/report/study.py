@@ -76,7 +76,9 @@ class Study:
     def axes(self) -> list[Axis]:
         """What was swept, names before numbers; seeds are no choice, unless nothing else differs."""
         found = []
-        for key in _independent(self.runs, [key for key in varying(self.runs) if key != "seed"] or ["seed"]):
+        different = [key for key in varying(self.runs) if key != "seed"] or ["seed"]
+        swept = [key for key in different if any(key == each or key.startswith(f"{each}.") for each in self._given)]
+        for key in swept or _independent(self.runs, different):
             values = list(dict.fromkeys(_plain(value) for value in self.runs[key]))
             if all(isinstance(value, (int, float)) for value in values):
                 values.sort()
@@ -174,7 +176,8 @@ def _independent(runs: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """Without the choices that follow from one before them, as the loss may follow from the data."""
     kept: list[str] = []
     for key in keys:
-        if all(runs.groupby(other, dropna=False)[key].nunique(dropna=False).max() > 1 for other in kept):
+        earlier = [runs.groupby(other, dropna=False)[key] for other in kept]
+        if all(each.ngroups == len(runs) or each.nunique(dropna=False).max() > 1 for each in earlier):
             kept.append(key)
     return kept
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from backscope.analysis.report.configurations import Configuration
-from backscope.analysis.report.numbers import FORMATS, RATIO, number, shown, words
+from backscope.analysis.report.numbers import FORMATS, RATIO, SCORES, number, shown, words
 from backscope.analysis.report.study import Axis, Study, text
 
 HEADERS = {RATIO: "log₁₀ ratio", "test_accuracy": "accuracy", "test_r2": "R²", "test_loss": "loss"}
@@ -25,7 +25,7 @@ class Column:
     kind: str = ""
 
 
-def columns(study: Study, found: Sequence[Configuration], judged: str) -> list[Column]:
+def columns(study: Study, found: Sequence[Configuration]) -> list[Column]:
     """Name, choices, verdict, numbers and evidence of every run."""
     runs = study.runs
     place = {row: index for index, each in enumerate(found) for row in each.rows}
@@ -38,7 +38,7 @@ def columns(study: Study, found: Sequence[Configuration], judged: str) -> list[C
         table.append(Column("seed", [text(seed) for seed in runs["seed"]], runs["seed"].tolist(), "number"))
     verdicts = runs["verdict"].tolist()
     table.append(Column("verdict", verdicts, verdicts, "verdict"))
-    known = [name for name in dict.fromkeys((RATIO, judged, "test_loss")) if f"summary/{name}" in runs]
+    known = [name for name in (RATIO, *SCORES) if f"summary/{name}" in runs]
     table += [_numbers(name, study, [found[place[row]] for row in range(len(runs))]) for name in known]
     if f"summary/{SECONDS}" in runs:
         seconds = study.columns[f"summary/{SECONDS}"]

@@ -17,7 +17,9 @@ class Command(subprocess.Popen):
         super().__init__(
             [sys.executable, "-m", module, *arguments],
             cwd=folder,
-            env=os.environ | {key: str(value) for key, value in environment.items()},
+            env=os.environ
+            | {"BACKSCOPE_SPOOL": f"{folder}/spool"}
+            | {key: str(value) for key, value in environment.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -53,6 +55,16 @@ def sweep(start):
         return start(folder, "-m", *AXES, launcher, f"tracking.uri={uri}", *arguments, **environment)
 
     return sweep
+
+
+@pytest.fixture
+def sync(start):
+    """sync(folder, uri): `make sync`, to its end."""
+
+    def sync(folder, uri, **environment):
+        return start(folder, "--uri", uri, module="backscope.commands.sync", **environment).end()
+
+    return sync
 
 
 @pytest.fixture(scope="session")

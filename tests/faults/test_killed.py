@@ -53,3 +53,19 @@ def test_the_server_is_killed_and_comes_back(sweep, serve, content, wait, tmp_pa
     status, printed, errors = command.end()
     assert (status, errors) == (0, "") and "24 of 24 runs" in printed
     assert content(server.uri, "faults") == undisturbed
+
+
+def test_the_server_is_killed_and_stays_away(sweep, sync, serve, content, wait, tmp_path, undisturbed):
+    """The sweep ends in its time; its runs wait, and arrive when the server is back."""
+    server = serve(tmp_path)
+    command = sweep(tmp_path, server.uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES=1)
+    wait(lambda: len(list(tmp_path.glob("mlartifacts/*/*/artifacts/trace.parquet"))) > 4)
+    os.killpg(server.process.pid, signal.SIGKILL)
+    status, printed, errors = command.end()
+    assert (status, errors) == (1, "") and "24 of 24 runs" in printed and "`make sync` sends them" in printed
+    status, printed, errors = sync(tmp_path, server.uri)
+    assert (status, errors) == (1, "") and "Connection refused" in printed
+    serve(tmp_path, port=server.uri.rsplit(":", 1)[1])
+    status, printed, errors = sync(tmp_path, server.uri)
+    assert (status, errors) == (0, "") and printed.endswith(" sent, 0 left\n")
+    assert content(server.uri, "faults") == undisturbed

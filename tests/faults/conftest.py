@@ -25,7 +25,7 @@ class Command(subprocess.Popen):
             text=True,
         )
 
-    def end(self, timeout=120):
+    def end(self, timeout=300):
         """Exit status, what was printed, and errors."""
         printed, errors = self.communicate(timeout=timeout)
         return self.returncode, printed, errors

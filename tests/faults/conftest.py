@@ -73,7 +73,7 @@ def undisturbed(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("undisturbed")
     uri = f"sqlite:///{folder}/mlflow.db"
     status, printed, errors = Command(folder, "-m", *AXES, f"tracking.uri={uri}").end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
     runs = content(uri, "faults")
     assert len(runs) == 24
     return runs

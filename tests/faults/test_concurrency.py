@@ -39,5 +39,5 @@ def test_a_store_that_another_process_locks(sweep, content, tmp_path, undisturbe
         assert command.poll() is None
         database.execute("ROLLBACK")
     status, printed, errors = command.end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
     assert content(f"sqlite:///{tmp_path}/mlflow.db", "faults") == undisturbed

@@ -86,12 +86,12 @@ def test_the_disk_of_the_store_is_full(sweep, sync, content, wait, small_disk, t
     wait(lambda: some(folder))
     filled = fill(folder)
     status, printed, errors = command.end()
-    assert (status, errors) == (1, "") and "24 of 24 runs" in printed and "`make sync` sends them" in printed
-    assert set(content(uri, "faults").items()) < set(undisturbed.items())
+    assert (status, errors) == (1, "") and "24 of 24 runs" in printed and "`make sync` sends them" in printed, printed
+    assert content(uri, "faults").items() < undisturbed.items()
     filled.unlink()
     status, printed, errors = sync(folder, uri, BACKSCOPE_SPOOL=spool)
-    assert (status, errors) == (0, "") and printed.endswith(" sent, 0 left\n")
-    assert content(uri, "faults") == undisturbed and not spool.exists()
+    assert (status, errors) == (0, "") and printed.endswith(" sent, 0 left\n"), printed
+    assert content(uri, "faults") == undisturbed and not list(spool.rglob("*.zip"))
 
 
 @pytest.mark.slow
@@ -103,11 +103,11 @@ def test_every_disk_is_full(sweep, content, wait, small_disk, undisturbed):
     wait(lambda: some(folder))
     filled = fill(folder)
     status, printed, errors = command.end()
-    assert (status, errors) == (1, "") and "a run cannot be kept: No space left on device" in printed
-    assert set(content(uri, "faults").items()) < set(undisturbed.items())
+    assert (status, errors) == (1, "") and "a run cannot be kept: No space left on device" in printed, printed
+    assert content(uri, "faults").items() < undisturbed.items()
     filled.unlink()
     status, printed, errors = sweep(folder).end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
     assert content(uri, "faults") == undisturbed
 
 
@@ -120,5 +120,5 @@ def test_artifacts_are_removed_half_way(sweep, content, wait, tmp_path, undistur
     status, printed, errors = command.end()
     assert errors == "" and "24 of 24 runs" in printed
     status, printed, errors = sweep(tmp_path).end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
     assert content(f"sqlite:///{tmp_path}/mlflow.db", "faults") == undisturbed

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from backscope.tracking import recorder, spool, store
+from backscope.tracking import recorder, spool, store, sweeps
 from backscope.tracking.points import Point
 
 
@@ -129,3 +129,29 @@ def test_sync_says_what_it_did(uri, entry):
     (spool.folder(uri) / "b.zip").unlink()
     last = subprocess.run(command, capture_output=True, text=True)
     assert last.returncode == 0 and last.stdout == "nothing waits for this store\n"
+
+
+def test_where_nothing_can_be_kept_it_is_sent_at_once(uri, entry, broken, tmp_path):
+    (tmp_path / "spool").write_text("a file is in the way, as a full disk would be")
+    with pytest.raises(store.StoreError, match="a run cannot be kept: Not a directory"):
+        spool.send(uri, "lab", entry)
+    broken.undo()
+    broken.setenv("BACKSCOPE_SPOOL", str(tmp_path / "spool"))
+    run_id = spool.send(uri, "lab", entry)
+    assert [run.info.run_id for run in runs(uri) if run.info.status == "FINISHED"] == [run_id]
+
+
+def test_a_sweep_is_settled_when_each_of_its_finished_runs_is_whole_and_there_once(uri, entry, tmp_path):
+    """A job runs twice if its worker died between the end of the run and the word of it."""
+    jobs = [("a", "1"), ("b", "1"), ("c", "2"), ("d", "3")]
+    tags = [entry.tags | {"sweep_id": "s", "config_hash": of} for _, of in jobs]
+    for (number, _), each in zip(jobs, tags, strict=True):
+        spool.send(uri, "lab", replace(entry, id=number, tags=each))
+    client, experiment_id = store.client(uri), store.prepare(uri, "lab")
+    gone = next(run for run in runs(uri) if run.data.tags["config_hash"] == "2")
+    (store.local(gone.info.artifact_uri) / "trace.parquet").unlink()
+    client.create_run(experiment_id, tags=tags[3])
+    finished, broken = sweeps.settle(client, "lab", "s", uri)
+    assert sorted(finished["config_hash"]) == ["1", "3"] and broken == ["2"]
+    found = sorted((run.data.tags["config_hash"], run.info.status) for run in runs(uri))
+    assert found == [("1", "FINISHED"), ("1", "KILLED"), ("2", "FAILED"), ("3", "FINISHED"), ("3", "KILLED")]

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -93,6 +93,7 @@ class Sweep:
         self.parent: str | None = None
         self.alive: IO[Any] | None = None
         self.unsent = False  # whether runs wait in the spool
+        self.gone = False  # whether the store was there at the end
         self.tracking = jobs[0].config.tracking
         self.console = display.console()
         if self.tracking.enabled:
@@ -197,6 +198,9 @@ class Sweep:
         seconds = time.perf_counter() - self.started
         if not interrupted:
             display.print_table(out, header, rows)
+        if self.parent:
+            self._deliver(interrupted)
+            self._in_store(self._settle)
         logs = self._logs() if self.parent and self.failures else {}
         for name, reason in self.failures:
             log = f"; log: {logs[name]}" if name in logs else ""
@@ -205,26 +209,38 @@ class Sweep:
         self._say(f"{done} of {total} runs in {seconds:.1f} s{left}")
         out.print(display.counts(list(self.verdicts.values())))
         if self.parent:
-            self._deliver(interrupted)
+            if spool.waiting(self.uri):
+                self._say(spool.notice(self.uri))
             status = "KILLED" if interrupted else "FAILED" if self.failures or self.unsent else "FINISHED"
-            try:
-                with store.explained(self.uri):
-                    self._close(self.parent, display.markdown(header, rows), status, seconds)
-            except store.StoreError as error:
-                self.unsent = True
-                self._say(f"the sweep could not be closed: {error}; the same command does it later")
+            self._in_store(lambda parent: self._close(parent, display.markdown(header, rows), status, seconds))
             page = pages.sweep_page(self.uri, self.experiment_id, self.sweep_id)
             self._say(f"to see them: {pages.how_to_open(self.uri)}{page}")
 
+    def _in_store(self, step: Callable[[str], None]) -> None:
+        """Take a step of closing the parent run; where the store has gone, say so once."""
+        if self.parent and not self.gone:
+            try:
+                with store.explained(self.uri):
+                    step(self.parent)
+            except store.StoreError as error:
+                self.gone = self.unsent = True
+                self._say(f"the sweep could not be closed: {error}; the same command does it later")
+
     def _deliver(self, interrupted: bool) -> None:
-        """Try once more to send what could not be sent; say what remains."""
+        """Try once more to send what could not be sent."""
         if interrupted:
             self.unsent = bool(spool.waiting(self.uri))
         elif spool.waiting(self.uri):
             _, left = spool.deliver(self.uri)
             self.unsent = bool(left)
-        if self.unsent:
-            self._say(spool.notice(self.uri))
+
+    def _settle(self, parent: str) -> None:
+        """See to it that what the store calls finished is whole, and there once."""
+        _, broken = sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
+        for index, job in enumerate(self.jobs if broken else ()):
+            if job.config.hash() in broken:
+                self.verdicts[index] = "failed"
+                self.failures.append((job.config.tracking.run_name or "run", sweeps.MISSING))
 
     def _logs(self) -> dict[str, str]:
         """Where the tracebacks of failed runs are, by the runs' names; empty if the store cannot say."""
@@ -235,7 +251,6 @@ class Sweep:
         return {}
 
     def _close(self, parent: str, table: list[str], status: str, seconds: float) -> None:
-        sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
         numbers = {**Counter(self.verdicts.values()), "seconds_total": seconds}
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         note = "\n".join([f"{self.description}\n", *table, "", *failures])

@@ -17,13 +17,15 @@ class Command(subprocess.Popen):
         super().__init__(
             [sys.executable, "-m", module, *arguments],
             cwd=folder,
-            env=os.environ | {key: str(value) for key, value in environment.items()},
+            env=os.environ
+            | {"BACKSCOPE_SPOOL": f"{folder}/spool"}
+            | {key: str(value) for key, value in environment.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def end(self, timeout=120):
+    def end(self, timeout=300):
         """Exit status, what was printed, and errors."""
         printed, errors = self.communicate(timeout=timeout)
         return self.returncode, printed, errors
@@ -55,13 +57,23 @@ def sweep(start):
     return sweep
 
 
+@pytest.fixture
+def sync(start):
+    """sync(folder, uri): `make sync`, to its end."""
+
+    def sync(folder, uri, **environment):
+        return start(folder, "--uri", uri, module="backscope.commands.sync", **environment).end()
+
+    return sync
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, content):
     """What the sweep gives when nothing happens to it: 24 runs by name."""
     folder = tmp_path_factory.mktemp("undisturbed")
     uri = f"sqlite:///{folder}/mlflow.db"
     status, printed, errors = Command(folder, "-m", *AXES, f"tracking.uri={uri}").end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
     runs = content(uri, "faults")
     assert len(runs) == 24
     return runs

@@ -1,9 +1,10 @@
 """What is on the disk goes wrong: full, read-only, removed, overwritten. Runs that were finished stay what they are."""
 
 import random
+import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -20,6 +21,20 @@ def small_disk(tmp_path):
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     yield folder, lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(folder):
+    """Leave no byte on the disk; the file that took them all."""
+    path = folder / "filled"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(2**16) if shutil.disk_usage(folder).free > 2**16 else bytes(2**9))
+    return path
+
+
+def some(folder):
+    """Whether a few runs have arrived in the store."""
+    return len(list(folder.glob("mlartifacts/*/*/artifacts/trace.parquet"))) > 4
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +72,53 @@ def test_a_read_only_store_is_refused_before_anything_runs(sweep, small_disk, he
     (folder / "mlflow.db").write_bytes(healthy)
     remount("ro")
     status, printed, errors = sweep(folder).end()
-    assert (status, printed) == (2, "")
+    assert (status, printed) == (2, ""), (printed, errors)
     said = f"backscope: tracking.uri=sqlite:///{folder}/mlflow.db: cannot be used: Read-only file system"
     assert errors.startswith(said) and errors.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_disk_of_the_store_is_full(sweep, sync, content, wait, small_disk, tmp_path, undisturbed):
+    """What does not fit is kept elsewhere; it arrives when there is room again."""
+    folder, _ = small_disk
+    uri, spool = f"sqlite:///{folder}/mlflow.db", tmp_path / "spool"
+    command = sweep(folder, BACKSCOPE_SPOOL=spool)
+    wait(lambda: some(folder))
+    filled = fill(folder)
+    status, printed, errors = command.end()
+    assert (status, errors) == (1, "") and "24 of 24 runs" in printed and "`make sync` sends them" in printed, printed
+    assert content(uri, "faults").items() < undisturbed.items()
+    filled.unlink()
+    status, printed, errors = sync(folder, uri, BACKSCOPE_SPOOL=spool)
+    assert (status, errors) == (0, "") and printed.endswith(" sent, 0 left\n"), printed
+    assert content(uri, "faults") == undisturbed and not list(spool.rglob("*.zip"))
+
+
+@pytest.mark.slow
+def test_every_disk_is_full(sweep, content, wait, small_disk, undisturbed):
+    """Nothing can be kept: those runs have failed, and the same command runs them when there is room again."""
+    folder, _ = small_disk
+    uri = f"sqlite:///{folder}/mlflow.db"
+    command = sweep(folder)
+    wait(lambda: some(folder))
+    filled = fill(folder)
+    status, printed, errors = command.end()
+    assert (status, errors) == (1, "") and "a run cannot be kept: No space left on device" in printed, printed
+    assert content(uri, "faults").items() < undisturbed.items()
+    filled.unlink()
+    status, printed, errors = sweep(folder).end()
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
+    assert content(uri, "faults") == undisturbed
+
+
+@pytest.mark.slow
+def test_artifacts_are_removed_half_way(sweep, content, wait, tmp_path, undisturbed):
+    """The sweep goes on; the same command then runs again what has lost its trace."""
+    command = sweep(tmp_path)
+    wait(lambda: some(tmp_path))
+    shutil.rmtree(tmp_path / "mlartifacts", ignore_errors=True)
+    status, printed, errors = command.end()
+    assert errors == "" and "24 of 24 runs" in printed
+    status, printed, errors = sweep(tmp_path).end()
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
+    assert content(f"sqlite:///{tmp_path}/mlflow.db", "faults") == undisturbed

@@ -54,7 +54,7 @@ def test_the_same_command_goes_on(stopped, sweep, content, undisturbed, tmp_path
     done = statuses(uri)["FINISHED"]
     assert 2 < done < 24
     status, printed, errors = sweep(tmp_path, uri).end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed and "runs are done" in printed
+    assert (status, errors) == (0, "") and "24 of 24 runs" in printed and "runs are done" in printed, printed
     assert content(uri, "faults") == undisturbed and statuses(uri) == {"FINISHED": 24, "RUNNING": 0, "FAILED": 0}
     assert [(run.info.status, run.data.tags[JOBS]) for run in parents(uri)] == [("FINISHED", "24")]
 
@@ -88,7 +88,7 @@ def test_two_same_commands_at_once_are_two_sweeps(sweep, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     for command in [sweep(tmp_path, uri), sweep(tmp_path, uri)]:
         status, printed, errors = command.end()
-        assert (status, errors) == (0, "") and "24 of 24 runs" in printed
+        assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
     assert statuses(uri) == {"FINISHED": 48, "RUNNING": 0, "FAILED": 0} and len(parents(uri)) == 2
 
 
@@ -104,7 +104,7 @@ def test_the_default_study_killed_ten_times_is_the_default_study(start, content,
             os.kill(pid, signal.SIGKILL)
         command.end()
     status, printed, errors = start(tmp_path, *study).end(timeout=300)
-    assert (status, errors) == (0, "") and "108 of 108 runs" in printed
+    assert (status, errors) == (0, "") and "108 of 108 runs" in printed, printed
     assert statuses(uri) == {"FINISHED": 108, "RUNNING": 0, "FAILED": 0}
     whole = f"sqlite:///{tmp_path}/whole.db"
     status, _, errors = start(tmp_path, *study[:2], f"tracking.uri={whole}").end(timeout=300)

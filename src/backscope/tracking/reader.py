@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 PAGE = 1000
+HEXADECIMAL = {"config_hash", "code", "git.commit"}
 FIRST = ["attributes.start_time ASC"]
 DESCRIPTION = re.compile(r"\*\*\w+\*\*: (?P<evidence>.*)\n\n`backscope ?(?P<overrides>.*?)(?: hydra\.mode=RUN)?`")
 
@@ -121,9 +122,16 @@ def _row(run: "Run") -> dict[str, object]:
 
 
 def numeric(column: "pd.Series") -> "pd.Series":
-    """Numbers where every value is one: MLflow keeps parameters as text."""
+    """Numbers where every value is one: MLflow keeps parameters as text.
+
+    >>> import pandas as pd
+    >>> list(numeric(pd.Series(["1e3", "2"]))), list(numeric(pd.Series(["012345678901"], name="config_hash")))
+    ([1000.0, 2.0], ['012345678901'])
+    """
     import pandas as pd
 
+    if column.name in HEXADECIMAL:  # which are numbers by chance
+        return column
     try:
         return pd.to_numeric(column)
     except (ValueError, TypeError):

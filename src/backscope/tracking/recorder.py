@@ -6,6 +6,7 @@ complete.
 """
 
 import json
+import os
 import shlex
 import tempfile
 import time
@@ -151,7 +152,11 @@ def store_files(client: "MlflowClient", run_id: str, uri: str, files: Mapping[st
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            with path.open("wb") as file:
+                file.write(content)
+                if local:  # as safe from a power cut as the database that will call the run finished
+                    file.flush()
+                    os.fsync(file.fileno())
         if not local:
             client.log_artifacts(run_id, temporary)
 

@@ -43,19 +43,27 @@ def waiting(uri: str) -> list[Path]:
 def send(uri: str, experiment: str, entry: Entry) -> str | None:
     """Keep an entry, send it, and forget it: its run id, or None if it has to wait.
 
-    Raises StoreError if it cannot be kept, as on a full disk.
+    Raises StoreError if it can neither be kept nor sent, as when all disks are full.
     """
-    with _kept(folder(uri) / f"{entry.id}.zip", experiment, entry) as path:
-        if time.monotonic() - _failed.get(uri, -PAUSE) < PAUSE:
-            return None
-        try:
-            experiment_id = store.experiment_id(uri, experiment)
-            run_id = write(store.client(uri), experiment_id, entry)
-        except Exception:  # whatever it was, the entry is safe; `deliver` says why it cannot be sent
-            _failed[uri] = time.monotonic()
-            return None
-        path.unlink()
-    return run_id
+    try:
+        with _kept(folder(uri) / f"{entry.id}.zip", experiment, entry) as path:
+            paused = time.monotonic() - _failed.get(uri, -PAUSE) < PAUSE
+            if run_id := None if paused else _try(uri, experiment, entry):
+                path.unlink()
+            return run_id
+    except store.StoreError:  # no room for it here, but perhaps in the store
+        if run_id := _try(uri, experiment, entry):
+            return run_id
+        raise
+
+
+def _try(uri: str, experiment: str, entry: Entry) -> str | None:
+    try:
+        experiment_id = store.experiment_id(uri, experiment)
+        return write(store.client(uri), experiment_id, entry)
+    except Exception:  # whatever it was, the entry is safe; `deliver` says why it cannot be sent
+        _failed[uri] = time.monotonic()
+        return None
 
 
 def deliver(uri: str) -> tuple[int, dict[str, str]]:

@@ -7,6 +7,7 @@ Workers that start together on a fresh SQLite file race through MLflow's migrati
 import fcntl
 import gc
 import hashlib
+import logging
 import os
 import re
 import sqlite3
@@ -72,6 +73,7 @@ def client(uri: str) -> "MlflowClient":
     try:
         from mlflow.tracking import MlflowClient
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints what it raises, at length
         return MlflowClient(uri, uri)
     finally:
         gc.freeze()

@@ -8,10 +8,12 @@ from backscope.tracking import reader, store
 from backscope.tracking.recorder import NOTE, interrupt, store_files
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 CONFIGURATIONS = "sweep_hash"  # the tag that sweeps over the same configurations share
+MISSING = "trace.parquet is missing"
 JOBS = "jobs"  # the tag that says how many there are
 AXES = "axes"  # the tag with every swept key and its values, in the order given, as JSON
 
@@ -38,30 +40,32 @@ def unfinished(client: "MlflowClient", experiment_id: str, configurations: str) 
     return list(newest[: ended[0]] if ended else newest)
 
 
-def settle(client: "MlflowClient", experiment: str, sweep_id: str, uri: str) -> None:
-    """Mark the runs of a sweep that were being written when their process ended."""
+def settle(client: "MlflowClient", experiment: str, sweep_id: str, uri: str) -> "tuple[pd.DataFrame, list[str]]":
+    """The finished runs of a sweep that no process writes any more, and the configurations' hashes of broken ones.
+
+    Marked as interrupted: runs that were being written when their process ended, and the second of two from a job that
+    ran again because its worker died before it could tell. Marked as failed: finished runs of which the trace is gone.
+    """
     for run_id in reader.runs(experiment, sweep_id, uri, "RUNNING").index:
         interrupt(client, run_id)
+    finished = reader.runs(experiment, sweep_id, uri)
+    if len(finished) == 0:
+        return finished, []
+    again = finished["config_hash"].duplicated()
+    broken = ~finished["artifacts"].map(_whole) & ~again
+    for run_id in finished.index[again]:
+        interrupt(client, run_id)
+    for run_id in finished.index[broken]:
+        client.set_tag(run_id, "error", MISSING)
+        client.set_terminated(run_id, "FAILED")
+    return finished[~again & ~broken], list(finished["config_hash"][broken])
 
 
 def resume_sweep(client: "MlflowClient", parent: "Run", experiment: str, uri: str) -> dict[str, str]:
-    """Open a sweep's parent run again: the verdicts of its finished runs by the hash of their configuration.
-
-    Runs that were being written when their process ended are marked as interrupted, and finished ones of which the
-    trace is gone as failed: both run again.
-    """
-    sweep_id = parent.data.tags["sweep_id"]
-    settle(client, experiment, sweep_id, uri)
+    """Open a sweep's parent run again: the verdicts of its finished runs by the hash of their configuration."""
+    finished, _ = settle(client, experiment, parent.data.tags["sweep_id"], uri)
     client.update_run(parent.info.run_id, "RUNNING")
-    finished = reader.runs(experiment, sweep_id, uri)
-    verdicts = {}
-    for run_id, run in zip(map(str, finished.index), finished.to_dict("records"), strict=True):
-        if _whole(run["artifacts"]):
-            verdicts[run["config_hash"]] = run["verdict"]
-        else:
-            client.set_tag(run_id, "error", "trace.parquet is missing")
-            client.set_terminated(run_id, "FAILED")
-    return verdicts
+    return dict(zip(finished["config_hash"], finished["verdict"], strict=True)) if len(finished) else {}
 
 
 def _whole(artifacts: str) -> bool:

@@ -108,7 +108,7 @@ def outcome(content):
         return SimpleNamespace(
             status=process.returncode,
             errors=errors,
-            summary=[line for line in lines if not re.match(r"\d+/\d+ |failed|to see them", line)],
+            summary=[line for line in lines if not re.match(r"\d+/\d+ |failed|report: |to see them", line)],
             failed=sorted(line for line in lines if line.startswith("failed: ")),
             states=sorted((run.info.status, run.info.run_name, run.data.tags.get("error", "")) for run in runs),
             finished=content(uri, "launched"),

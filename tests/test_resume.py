@@ -1,5 +1,6 @@
 """A sweep that was stopped goes on with the same command: staged in the store here, with real kills in tests/faults."""
 
+import subprocess
 import sys
 from collections import Counter
 
@@ -120,3 +121,12 @@ def test_the_end_of_one_sweep_takes_no_folder_from_another(tmp_path, monkeypatch
     (tmp_path / "spool" / "a store").mkdir(parents=True)
     liveness.forget("a sweep")
     assert (tmp_path / "spool" / "a store").is_dir()
+
+
+def test_a_worker_ends_though_its_parent_was_gone_before_it_could_ask():
+    """Else it would go on with jobs that the next sweep runs as well."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = f"import time; from backscope.app import start_worker; start_worker({gone.pid}); time.sleep(60); print('alive')"
+    worker = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (worker.returncode, worker.stdout, worker.stderr) == (1, "", "")

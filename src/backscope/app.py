@@ -183,10 +183,13 @@ def work(config: Config, overrides: Sequence[str]) -> Outcome:
         raise RunFailed(reason, traceback.format_exc()) from None
 
 
-def start_worker() -> None:
-    """Pay for the imports of a worker before its first run, and leave Ctrl-C to the parent."""
+def start_worker(parent: int | None = None) -> None:
+    """Pay for the imports of a worker before its first run, and leave Ctrl-C to the parent.
+
+    `parent` is the process that started it, which may have ended before this worker could ask who it is.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    Thread(target=_end_with_parent, args=(parent or os.getppid(),), daemon=True).start()
     use_one_thread()
     with importing():
         for module in ("mlflow.tracking", "pyarrow.parquet", "sklearn.datasets", "sklearn.model_selection"):

@@ -65,7 +65,8 @@ class BackscopeLauncher(JoblibLauncher):
         """The workers; those that do not run yet start in the background."""
         count = self.joblib["n_jobs"]
         count = max(joblib.cpu_count() + 1 + count if count < 0 else count, 1)
-        self.workers = get_reusable_executor(count, timeout=300, initializer=start_worker, env=ONE_THREAD)
+        options = {"initializer": start_worker, "initargs": (os.getpid(),), "env": ONE_THREAD}
+        self.workers = get_reusable_executor(count, timeout=300, **options)
         self.workers.submit(int)
 
     def stop(self) -> None:

@@ -127,6 +127,6 @@ def test_a_worker_ends_though_its_parent_was_gone_before_it_could_ask():
     """Else it would go on with jobs that the next sweep runs as well."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    code = f"import time; from backscope.app import start_worker; start_worker({gone.pid}); time.sleep(60); print('alive')"
+    code = f"import time; from backscope.app import start_worker; start_worker({gone.pid}); time.sleep(60); print(1)"
     worker = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (worker.returncode, worker.stdout, worker.stderr) == (1, "", "")

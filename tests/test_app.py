@@ -61,6 +61,30 @@ def test_the_store_and_its_password_are_not_recorded(uri, tmp_path):
     assert "sqlite" not in artifact.read_text()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "drawn"),
+    [
+        ([], True),
+        (["tracking.figures=false"], False),
+        (["tracking.parent=ab12"], False),  # as every run of a sweep
+        (["tracking.parent=ab12", "tracking.figures=true"], True),
+    ],
+)
+def test_a_single_run_keeps_its_figures_and_a_sweep_s_does_if_asked(overrides, drawn):
+    config = compose(*OVERRIDES, *overrides)
+    record, _ = app.measure(config)
+    assert set(app.figure_files(record)) == ({"figures/gradients.png", "figures/activations.png"} if drawn else set())
+    assert config.hash() == compose(*OVERRIDES).hash()
+
+
+def test_a_figure_that_cannot_be_drawn_loses_no_run(uri, tmp_path, monkeypatch):
+    monkeypatch.setattr("backscope.analysis.figures.run_files", lambda *_: 1 / 0)
+    *_, run_id = app.run(compose(*OVERRIDES, f"tracking.uri={uri}"))
+    (folder,) = tmp_path.glob(f"mlartifacts/*/{run_id}/artifacts")
+    assert "ZeroDivisionError" in (folder / "figures" / "error.txt").read_text()
+    assert reader.runs("backscope", uri=uri).index[0] == run_id
+
+
 def test_a_run_that_raises_is_recorded_as_failed(uri):
     with pytest.raises(ValueError, match="rank"):  # some pixels of the digits are always empty
         app.run(compose(*OVERRIDES, "data.whiten=64", f"tracking.uri={uri}"))

@@ -96,7 +96,10 @@ def run(
             send(config, recorder.failure(kept(config), error, log=log, **labels(config, overrides)))
         raise
     recorded = replace(record, config=kept(config))
-    named = labels(config, overrides) | {"series": config.tracking.series, "files": model_files(record)}
+    named = labels(config, overrides) | {
+        "series": config.tracking.series,
+        "files": model_files(record) | figure_files(record),
+    }
     return record, verdict, send(config, recorder.entry(recorded, verdict, **named))
 
 
@@ -124,6 +127,20 @@ def model_files(record: "Record") -> dict[str, bytes]:
     from backscope.tracking import models
 
     return models.files(record)
+
+
+def figure_files(record: "Record") -> dict[str, bytes]:
+    """The figures of a run, where they are asked for, or nothing is asked for and it is no sweep's."""
+    wanted = record.config.tracking.figures
+    if not (record.config.tracking.parent is None if wanted is None else wanted):
+        return {}
+    from backscope.analysis import figures
+    from backscope.tracking import reader, trace
+
+    try:
+        return figures.run_files(reader.parse(trace.to_parquet(record)), record.config.model.width)
+    except Exception:  # what was measured is worth more than a picture of it
+        return {"figures/error.txt": traceback.format_exc().encode()}
 
 
 def outcome(record: "Record", verdict: "Verdict", run_id: str | None) -> Outcome:

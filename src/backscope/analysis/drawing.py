@@ -153,7 +153,7 @@ def _zero_row(axes: Axes, row: float, bottom: float) -> None:
     axes.set_yticks([tick for tick in axes.get_yticks() if 10.0**edge <= tick <= axes.get_ylim()[1]])
     axes.yaxis.set_minor_locator(LogLocator(subs=(1.0,), numticks=1))
     place = axes.get_subplotspec()
-    if place is not None and place.is_first_col():
+    if place is None or place.is_first_col():
         axes.text(
             -0.02,
             10.0**row,

@@ -100,6 +100,7 @@ class Tracking:
     uri: str | None
     experiment: str
     series: Annotated[list[str], ListOf(OneOf(PROBES))]
+    figures: bool | None
     log_model: bool
     resume: bool
     run_name: str | None

@@ -106,6 +106,22 @@ def test_an_interrupted_sweep_leaves_nothing_running(launcher, around, start, ou
         assert not queue
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["ray", "submitit_local", "submitit_slurm"])
+def test_a_killed_sweep_is_continued(launcher, around, start, outcome, tmp_path):
+    environment = around(launcher) | {"BACKSCOPE_SPOOL": str(tmp_path / "spool")}
+    arguments = (*SMALL, *LONG, *TWO_WORKERS[launcher])
+    sweep = start(tmp_path, launcher, *arguments, **environment)
+    assert "/24" in sweep.stdout.readline()
+    sweep.kill()
+    sweep.wait()
+    result = outcome(start(tmp_path, launcher, *arguments, **environment), tmp_path)
+    assert (result.status, result.errors, len(result.finished)) == (0, "", 24)
+    assert any(line.startswith("continuing sweep") for line in result.summary) and "24 of 24 runs" in result.summary
+    states = Counter(status for status, *_ in result.states)
+    assert states["FINISHED"] == 25 and states.total() - states["KILLED"] == 25  # none twice
+
+
 def squeue(environment):
     command = ["squeue", "--noheader", "--array", "--format=%i"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()

@@ -38,19 +38,27 @@ def _show(arguments: Sequence[str] | None) -> int:
             "show: allowed is RUN=<run id> or RUN=latest, and RUN2 to compare with; "
             '`make run ARGS="init=zeros activation=tanh"` makes a run'
         )
-    from backscope.analysis.backprop import page, passes
-
-    uri = store.locate(options.uri)
-    with store.reading(uri) as client:
-        found = [_found(client, each, uri) for each in options.runs]
-        traces = [reader.read_trace(client, run.info.run_id, run.info.artifact_uri) for run in found]
-        rows = [reader.run(run.info.run_id, uri).iloc[0].to_dict() | _data(run) for run in found]
-    made = page.render([passes.passes(row, trace) for row, trace in zip(rows, traces, strict=True)])
-    where = _write(options.out, made) if options.out else _keep(store.client(uri), found, made)
-    print(f"{' against '.join(row['name'] for row in rows)}: {where}")
+    found, made = make(options.runs, options.uri)
+    where = _write(options.out, made) if options.out else _keep(store.client(store.locate(options.uri)), found, made)
+    print(f"{' against '.join(str(run.info.run_name) for run in found)}: {where}")
     if options.open and isinstance(where, Path):
         webbrowser.open(where.resolve().as_uri())
     return 0
+
+
+def make(runs: Sequence[str], uri: str | None = None) -> tuple[list["Run"], bytes]:
+    """The runs of these ids (or `latest`), one or two, and their page.
+
+    Raises StoreError if one of them is not there, or has nothing to show.
+    """
+    from backscope.analysis.backprop import page, passes
+
+    located = store.locate(uri)
+    with store.reading(located) as client:
+        found = [_found(client, each, located) for each in runs]
+        traces = [reader.read_trace(client, run.info.run_id, run.info.artifact_uri) for run in found]
+        rows = [reader.run(run.info.run_id, located).iloc[0].to_dict() | _data(run) for run in found]
+    return found, page.render([passes.passes(row, trace) for row, trace in zip(rows, traces, strict=True)])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,6 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 from backscope.commands import command
 from backscope.config import ConfigError
@@ -106,9 +105,8 @@ def _keep(client: "MlflowClient", runs: Sequence["Run"], content: bytes) -> Path
     first = runs[0].info
     name = FILE if len(runs) == 1 else f"backprop_against_{runs[1].info.run_id[:8]}.html"
     recorder.store_files(client, first.run_id, first.artifact_uri, {name: content})
-    place = urlparse(first.artifact_uri)
-    local = place.scheme in ("", "file")
-    return Path(unquote(place.path)) / name if local else f"artifact {name} of run {first.run_id}"
+    folder = store.local(first.artifact_uri)
+    return folder / name if folder else f"artifact {name} of run {first.run_id}"
 
 
 if __name__ == "__main__":

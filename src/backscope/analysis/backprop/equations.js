@@ -98,6 +98,7 @@ function cards(runs, layer) {
     },
     {
       title: "Gradient of the weights",
+      note: "Summed over the samples of the batch.",
       equations: [math(`derivative of L in W ${layer} = delta ${layer} times a ${layer - 1} transposed`, partial(mi("L"), of("W", layer)), mo("="), of("δ", layer), transposed(of("a", layer - 1))),
         math(`derivative of L in b ${layer} = delta ${layer}`, partial(mi("L"), of("b", layer)), mo("="), of("δ", layer))],
       rows: [

@@ -3,15 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from backscope.analysis.diagnosis import VERDICTS
 from backscope.analysis.intervals import ENOUGH, LEVEL
+from backscope.analysis.look import style, template
 from backscope.analysis.report import charts
 from backscope.analysis.report.configurations import Configuration, configurations
 from backscope.analysis.report.grid import Grid, grid, text
@@ -45,18 +44,8 @@ def render(study: Study) -> bytes:
         library = bundling.communicate()[0].decode().replace("</script", r"<\/script")
     if bundling.returncode:
         raise RuntimeError("vl-convert could not bundle Vega")
-    files = {name: Markup((HERE / f"page.{name}").read_text()) for name in ("css", "js")}
-    return _template().render(**content, **files, library=Markup(library)).encode()
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["text"] = text
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
-    return environment.get_template("page.html")
+    files = {"css": style(HERE), "js": Markup((HERE / "page.js").read_text()), "library": Markup(library)}
+    return template(HERE, text=text).render(**content, **files).encode()
 
 
 def _content(study: Study) -> dict[str, Any]:

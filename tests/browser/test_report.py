@@ -11,7 +11,7 @@ AXES = ("init=zeros,xavier", "activation=tanh,sigmoid", "model.depth=2,8", "repl
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(browser, tmp_path_factory):  # skipped with the browser
     """The report that a small sweep leaves in its parent run."""
     folder, arguments = tmp_path_factory.mktemp("sweep"), sys.argv
     small = ("model.width=16", "training.steps=5", "hydra.launcher.n_jobs=2")

@@ -141,13 +141,15 @@ async function drawPanel(panel) {
   const { view, vgSpec } = await embed(element, filled(spec, "points", values(inside)));
   translated[kind + row] ??= vgSpec;
   let before = String(inside);
-  charts.push(() => {
+  const draw = () => {
     const now = inside.filter((index) => shown.has(index));
     panel.hidden = now.length === 0;
     if (panel.hidden || String(now) === before) return;
     before = String(now);
     view.data("points", values(now)).runAsync();
-  });
+  };
+  charts.push(draw);
+  draw(); // the filter may have been used meanwhile
 }
 
 // The specification with its data: as Vega-Lite has them, or as Vega does.
@@ -157,7 +159,10 @@ function filled(spec, name, values) {
 }
 
 for (const element of all("[data-map]")) await drawMap(element);
-for (const panel of all("[data-panel]")) await drawPanel(panel);
+for (const panel of all("[data-panel]")) {
+  await drawPanel(panel);
+  await new Promise((resolve) => setTimeout(resolve)); // so that the page answers while it is drawn
+}
 
 // MLflow's viewer shows the file in a sandbox: no link opens there, not even one to a place in this page.
 const sandboxed = window !== top && window.origin === "null";

@@ -118,7 +118,7 @@ def test_artifacts_are_removed_half_way(sweep, content, wait, tmp_path, undistur
     wait(lambda: some(tmp_path))
     shutil.rmtree(tmp_path / "mlartifacts", ignore_errors=True)
     status, printed, errors = command.end()
-    assert errors == "" and "24 of 24 runs" in printed
+    assert (status, errors) == (1, "") and "trace.parquet is missing" in printed, printed
     status, printed, errors = sweep(tmp_path).end()
-    assert (status, errors) == (0, "") and "24 of 24 runs" in printed, printed
+    assert (status, errors) == (0, "") and "of 24 runs are done" in printed and "24 of 24 runs in" in printed, printed
     assert content(f"sqlite:///{tmp_path}/mlflow.db", "faults") == undisturbed

@@ -89,8 +89,6 @@ def deliver(uri: str) -> tuple[int, dict[str, str]]:
             continue
         except (store.StoreError, ValueError) as error:
             left[path.name] = str(error)
-    with suppress(OSError):
-        folder(uri).rmdir()  # if nothing is left
     return sent, left
 
 

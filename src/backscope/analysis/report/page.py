@@ -40,7 +40,11 @@ MEANINGS = {
 def render(study: Study) -> bytes:
     """The report of a sweep as one HTML file that needs nothing else."""
     with subprocess.Popen([sys.executable, "-c", BUNDLE], stdout=subprocess.PIPE) as bundling:  # takes a second
-        content = _content(study)
+        try:
+            content = _content(study)
+        except BaseException:
+            bundling.kill()  # or it complains that nobody reads what it writes
+            raise
         library = bundling.communicate()[0].decode().replace("</script", r"<\/script")
     if bundling.returncode:
         raise RuntimeError("vl-convert could not bundle Vega")

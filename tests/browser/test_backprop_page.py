@@ -15,6 +15,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 playwright.expect.set_options(timeout=20_000)
 CALM = {"reduced_motion": "reduce"}
 RUNS = {
+    "residual": ("init=he", "activation=relu", "model.depth=3", "model.residual=plain", "normalization=layer_norm"),
     "vanishing": ("init=normal", "init.std=0.01", "activation=tanh", "model.depth=8", "replicas=3", "probes=full"),
     "zeros": ("init=zeros", "activation=tanh", "model.depth=4"),
     "deep": ("init=xavier", "activation=sigmoid", "model.depth=100", "probes=economy", "training.steps=0"),
@@ -150,6 +151,12 @@ def test_a_page_fits_the_screen(made, visit, name, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     page.locator("#numbers summary").click()
     playwright.expect(page.locator("#numbers tbody tr")).to_have_count(101 if name == "deep" else 5 + 9)
+
+
+def test_what_the_equations_leave_out_is_said(made, visit):
+    page = visit(made.folder / "residual.html", **CALM)
+    assert "also has layer normalization and residual connections" in page.inner_text(".beyond")
+    assert visit(made.folder / "zeros.html", **CALM).locator(".beyond").count() == 0
 
 
 def test_a_linear_scale_and_a_print_show_the_same_run(made, visit):

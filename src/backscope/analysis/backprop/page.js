@@ -76,7 +76,7 @@ function play(once = false) {
   by("play").setAttribute("aria-pressed", "true");
   by("play").querySelector("b").textContent = "Pause";
   const frame = (now) => {
-    const each = by("speed").value * (calm.matches ? Math.max(200, 4000 / deepest) : Math.min(420, Math.max(30, 3200 / deepest)));
+    const each = by("speed").value * (calm.matches ? Math.max(200, 4000 / deepest) : Math.min(420, 3200 / deepest));
     place -= (now - before) / each;
     before = now;
     const layer = Math.max(Math.ceil(place), 1);

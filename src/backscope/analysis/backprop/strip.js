@@ -96,7 +96,7 @@ class Strip {
       const free = Math.min(layer - 1, run.depth - layer) * column >= 20;
       if (layer === 1 || layer === run.depth || (layer % every === 0 && free)) this.write(this.x(layer), numbers, layer, "tick");
     }
-    const beside = column < 24 ? column / 2 + 1 : 0; // too little room below
+    const beside = column < 24 ? Math.max(column / 2 + 1, 14 - column) : 0; // too little room below
     this.write(this.x(0) - beside, numbers, column < 44 ? "in" : "input", "tick", beside ? "end" : "middle");
     this.write(this.x(run.depth + 1) + beside, numbers, column < 44 ? "out" : "output", "tick", beside ? "start" : "middle");
     this.loss = this.width - this.margin.right + (this.margin.right > 50 ? 34 : 20);
@@ -194,7 +194,7 @@ class Strip {
     layers.forEach((dots, layer) => {
       const value = layer ? at(run, flow(run), t, layer) : null;
       for (const y of dots) {
-        const neuron = layer ? svg("circle", { cx: this.x(layer), cy: y, r: radius, class: `neuron${value === 0 ? " silent" : ""}` })
+        const neuron = layer ? svg("circle", { cx: this.x(layer), cy: y, r: radius, class: `neuron${value === 0 ? " silent" : ""}${radius < 2 ? " small" : ""}` })
           : svg("rect", { x: this.x(0) - radius, y: y - radius, width: 2 * radius, height: 2 * radius, class: "input" });
         neuron.style.setProperty("--share", heat(layer));
         neuron.dataset.layer = layer;

@@ -87,6 +87,8 @@ def test_a_run_says_in_mlflow_what_it_was(lab, recorded):
     assert {"git.commit", "git.dirty", "version.numpy", "version.mlflow", "blas", "cpu", "threads"} <= set(tags)
     assert tags["threads"] == "1"
     note = tags["mlflow.note.content"]
+    for profile in (record.theory["grad_norm"], record.layers["grad_norm"][0, 0]):
+        assert f" {profile[0] / profile[2]:.2g} ×" in note.split("Theory expected")[1]
     assert diagnose(record).evidence in note and f"`backscope {overrides}`" in note
     assert f"`make reproduce RUN={tags['entry']}`" in note
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 PAGE = 1000
 HEXADECIMAL = {"config_hash", "code", "git.commit"}
 FIRST = ["attributes.start_time ASC"]
-DESCRIPTION = re.compile(r"\*\*\w+\*\*: (?P<evidence>.*)\n\n`backscope ?(?P<overrides>.*?)(?: hydra\.mode=RUN)?`")
+DESCRIPTION = re.compile(
+    r"\*\*\w+\*\*: (?P<evidence>.*?)\.?(?: Theory expected .*)?\n\n"
+    r"`backscope ?(?P<overrides>.*?)(?: hydra\.mode=RUN)?`"
+)
 
 
 def runs(

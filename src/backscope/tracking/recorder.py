@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from backscope.tracking import store
-from backscope.tracking.points import Point, Verdict, points
+from backscope.tracking.points import Point, Verdict, median, points
 from backscope.tracking.trace import to_parquet
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def entry(
     """The record as MLflow will show it: parameters, medians, summary, description, trace, configuration, `files`."""
     id = id or uuid.uuid4().hex  # known before MLflow gives the run its own, so that the description can name it
     labels = {"verdict": verdict.name, **(tags or {})}
-    labels = _labels(labels, parent, f"**{verdict.name}**: {verdict.evidence}", overrides)
+    told = f"**{verdict.name}**: {verdict.evidence}.{_expected(record)}"
+    labels = _labels(labels, parent, told, overrides)
     return Entry(
         name,
         labels | {NOTE: f"{labels[NOTE]}\n\n`make reproduce RUN={id}`"},
@@ -96,6 +97,19 @@ def entry(
         seconds=record.seconds.get("total", 0.0),
         id=id,
     )
+
+
+def _expected(record: "Record") -> str:
+    """What theory expected of the first gradient, beside what it was; empty where it expects nothing."""
+    depth = record.config.model.depth
+    if "grad_norm" not in record.theory or "grad_norm" not in record.layers or depth < 2:
+        return ""
+    profiles = record.theory["grad_norm"], median(record.layers["grad_norm"])[0]
+    expected, found = (profile[0] / profile[depth - 1] if profile[depth - 1] > 0 else None for profile in profiles)
+    if expected is None or found is None:
+        return ""
+    of = f"the ‖∂L/∂W‖ of layer {depth}"
+    return f" Theory expected {expected:.2g} × {of} in layer 1 at the start; measured were {found:.2g} ×."
 
 
 def write(client: "MlflowClient", experiment_id: str, entry: Entry) -> str:

@@ -92,17 +92,24 @@ def test_two_same_commands_at_once_are_two_sweeps(sweep, tmp_path):
     assert statuses(uri) == {"FINISHED": 48, "RUNNING": 0, "FAILED": 0} and len(parents(uri)) == 2
 
 
-def test_the_default_study_killed_ten_times_is_the_default_study(start, content, tmp_path):
-    """kill -9 of the parent, or of it and its workers, at ten random moments."""
+def test_the_default_study_killed_ten_times_is_the_default_study(start, wait, content, tmp_path):
+    """kill -9 of the parent, or of it and its workers, at ten random moments, all before it has come to its end."""
     chance, uri = random.Random(0), f"sqlite:///{tmp_path}/mlflow.db"
     study = ("experiment=default_study", "tracking.experiment=faults", f"tracking.uri={uri}")
+
+    def done():
+        return len(list(tmp_path.glob("mlartifacts/*/*/artifacts/trace.parquet")))
+
     for _ in range(10):
-        command = start(tmp_path, *study)
-        time.sleep(chance.uniform(2, 8))
+        command, wanted = start(tmp_path, *study), done() + chance.randrange(6)
+        time.sleep(chance.uniform(0, 2))
+        wait(lambda wanted=wanted: done() >= wanted)
+        time.sleep(chance.uniform(0, 0.2))
         children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
         for pid in [command.pid, *(map(int, children) if chance.random() < 0.5 else [])]:
             os.kill(pid, signal.SIGKILL)
         command.end()
+    assert done() < 108
     status, printed, errors = start(tmp_path, *study).end(timeout=300)
     assert (status, errors) == (0, "") and "108 of 108 runs" in printed, printed
     assert statuses(uri) == {"FINISHED": 108, "RUNNING": 0, "FAILED": 0}

@@ -64,7 +64,7 @@ test: lint ## lint, then run all tests
 	@$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(LAUNCHERS) ## the second tier of tests: whole sweeps that are killed, other launchers, a real server
-	@$(BIN)/pytest -n auto --dist loadfile -m slow
+	@$(BIN)/pytest -m slow
 
 lint: $(READY) ## check style, format, types and which package imports which
 	@$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import importlib.util
 import ipaddress
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -153,14 +154,17 @@ def test_bad_options_are_refused_in_one_line(override, monkeypatch, capsys, tmp_
 
 
 @pytest.mark.slow
-def test_what_cannot_be_reached_is_refused_in_one_line(monkeypatch, capsys, tmp_path, around):
+def test_what_cannot_be_reached_is_refused_in_one_line(tmp_path, around):
     bad = {
         "ray": ("hydra.launcher.address=127.0.0.1:1", "Connection refused; allowed is null, auto or HOST:PORT"),
         "submitit_local": ("hydra.launcher.folder=/proc/1/x", "hydra.launcher.folder=/proc/1/x: "),
     }
     for launcher, (override, says) in bad.items():
         around(launcher)
-        refuses(says, [f"hydra/launcher={launcher}", override], monkeypatch, capsys, tmp_path)
+        command = [sys.executable, "-m", "backscope", "-m", "seed=1,2", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+        ended = subprocess.run([*command, f"hydra/launcher={launcher}", override], capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1), ended.stdout + ended.stderr
+        assert ended.stderr.startswith("backscope: ") and says in ended.stderr and not list(tmp_path.iterdir())
 
 
 def refuses(says, overrides, monkeypatch, capsys, folder):

@@ -77,21 +77,16 @@ class Layer:
             end += 1
         return end
 
-    def bind(self, batch: int, scratch: Array) -> None:
-        """Make the buffers for batches of this size; `scratch` is one that all hidden layers share, for f′(z)."""
-        size = (len(self.Wb), batch, self.n_out, self.Wb.dtype)
-        self.z, self.delta = unit_major(np.empty, *size), unit_major(np.empty, *size)
-        self.f_prime = scratch
-        self.even = batch % 16 == 0
-        self.a1 = unit_major(np.ones, size[0], batch, self.n_out + 1, size[-1])
-        self.a = self.z if self.activation is None else self.a1[..., :-1]
-        self.f_z = self.a  # f(z), from which a differs by dropout and the residual connection
-        self.back = self.delta  # ∂L/∂a; multiplied by f′ in place it is δ, unless a skip connection still needs it
-        self.mask = unit_major(np.ones, *size) if self.dropout else None
-        if self.dropout or self.skip is not None:
-            self.f_z, self.branch = unit_major(np.empty, *size), unit_major(np.empty, *size)
+    def bind(self, z: Array, a1: Array, f_z: Array | None, delta: Array, back: Array) -> None:
+        """Take the buffers for batches of one size: `f_z` where a differs from f(z), `back` for ∂L/∂a, shared."""
+        self.z, self.a1, self.delta, self.back = z, a1, delta, back
+        self.even = z.shape[1] % 16 == 0
+        self.a = z if self.activation is None else a1[..., :-1]
+        self.f_z = self.a if f_z is None else f_z
+        self.f_prime = delta  # f′(z) lies where δ will
+        self.mask = np.ones_like(z) if self.dropout else None
         if self.skip is not None:
-            self.back = unit_major(np.empty, *size)
+            self.back = np.empty_like(z)  # its own, since the layer below needs it too
         if self.normalization is not None:
             self.normalization.bind(self.z)
 
@@ -112,12 +107,15 @@ class Layer:
         return self.a1
 
     def backward(self, below: Layer | None) -> None:
-        """δ = ∂L/∂a ⊙ f′(z), ∂L/∂W = δᵀ a_in, ∂L/∂b = Σ δ over the batch, and ∂L/∂a_in = δ W for the layer below."""
+        """δ = ∂L/∂a ⊙ f′(z), ∂L/∂W = δᵀ a_in, ∂L/∂b = Σ δ over the batch, and ∂L/∂a_in = δ W for the layer below.
+
+        `f_prime` holds f′(z) already: the network computes it for all layers in one call.
+        """
         delta = self.delta
+        if self.activation is not None:  # the head's δ comes from the loss
+            np.multiply(self.back, self.f_prime, out=delta)
         if self.f_z is not self.a:
             self._split_branch()
-        if self.activation is not None:  # the head's δ comes from the loss
-            np.multiply(delta, self.activation.f_prime(self.z, self.f_z, self.f_prime), out=delta)
         if self.normalization is None:
             np.matmul(self.a1_in.mT, delta, out=self.dWb)  # ∂L/∂W and ∂L/∂b
         else:
@@ -132,20 +130,18 @@ class Layer:
 
     def _join_branch(self) -> None:
         """a = a_in + scale · mask ⊙ f(z): dropout (Srivastava 2014) and the residual connection (He 2016)."""
-        branch = self.f_z if self.mask is None else np.multiply(self.f_z, self.mask, out=self.branch)
-        if self.skip is None:
-            np.copyto(self.a, branch)
-        else:
-            np.multiply(branch, self.branch_scale(), out=self.a)
+        np.multiply(self.f_z, self.branch_scale(), out=self.a)
+        if self.mask is not None:
+            np.multiply(self.a, self.mask, out=self.a)
+        if self.skip is not None:
             np.add(self.a, self.a1_in[..., :-1], out=self.a)
 
     def _split_branch(self) -> None:
-        """∂L/∂f(z) from ∂L/∂a, into delta; the learned scale gets its gradient Σ ∂L/∂a · branch."""
+        """δ = ∂L/∂a ⊙ scale · mask ⊙ f′(z); the learned scale gets its gradient Σ ∂L/∂a · mask ⊙ f(z)."""
+        if "scale" in self.sizes:
+            self.dscale[:, 0] = dot(self.back, self.f_z if self.mask is None else self.f_z * self.mask)
         if self.skip is not None:
-            if "scale" in self.sizes:
-                branch = self.f_z if self.mask is None else self.branch
-                self.dscale[:, 0] = dot(self.back, branch)
-            np.multiply(self.back, self.branch_scale(), out=self.delta)
+            np.multiply(self.delta, self.branch_scale(), out=self.delta)
         if self.mask is not None:
             np.multiply(self.delta, self.mask, out=self.delta)
 

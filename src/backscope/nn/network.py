@@ -88,6 +88,8 @@ class Network:
             self.loss.delta(head.z, self.y, out=head.delta)
         else:
             np.copyto(head.delta, delta)
+        z, a, f_prime = self.hidden
+        self.architecture.activation.f_prime(z, a, f_prime)  # of all hidden layers in one call
         for layer, below in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.backward(below)
         self.layers[0].backward(None)
@@ -137,14 +139,23 @@ class Network:
         return self.layers[-1].z
 
     def _bind(self, batch: int) -> None:
+        """Make the buffers for batches of this size; those of all hidden layers are one array (layers, R, n, B)."""
         if batch == self.batch:
             return
-        self.batch, replicas, dtype = batch, len(self.theta), self.theta.dtype
-        self.x1 = np.ones((replicas, batch, self.architecture.n_in + 1), dtype)
-        self.y = unit_major(np.empty, replicas, batch, self.architecture.n_out, dtype)
-        scratch = unit_major(np.empty, replicas, batch, self.architecture.width, dtype)
-        for layer in self.layers:
-            layer.bind(batch, scratch)
+        self.batch, replicas, dtype, of = batch, len(self.theta), self.theta.dtype, self.architecture
+        *hidden, head = self.layers
+        shape = (len(hidden), replicas, of.width, batch)
+        self.x1 = np.ones((replicas, batch, of.n_in + 1), dtype)
+        self.y, z, delta = (unit_major(np.empty, replicas, batch, of.n_out, dtype) for _ in range(3))
+        head.bind(z, z, None, delta, delta)
+        z, delta = np.empty((2, *shape), dtype)
+        a1 = np.ones((*shape[:2], of.width + 1, batch), dtype)
+        branched = of.dropout or of.residual != "none"
+        f_z = np.empty_like(z) if branched else a1[:, :, :-1]
+        self.hidden = z, f_z, delta
+        back = np.empty(shape[1:], dtype).mT
+        for k, layer in enumerate(hidden):
+            layer.bind(z[k].mT, a1[k].mT, f_z[k].mT if branched else None, delta[k].mT, back)
 
 
 def _variance(z: Array) -> Array:

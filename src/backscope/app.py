@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from importlib import import_module
 from threading import Thread
 from time import sleep
@@ -24,7 +25,7 @@ from backscope.tracking import liveness, pages, provenance, recorder, spool, sto
 
 if TYPE_CHECKING:
     from backscope.analysis.diagnosis import Verdict
-    from backscope.data import Source
+    from backscope.data import Dataset, Source
     from backscope.training import Record
 
 
@@ -112,12 +113,20 @@ def send(config: Config, entry: recorder.Entry) -> str | None:
 def measure(config: Config, own: "Source | None" = None) -> tuple["Record", "Verdict"]:
     """Train a configuration, every replica on its own draw and split of the data, and judge it."""
     from backscope.analysis.diagnosis import diagnose
-    from backscope.data import load
-    from backscope.training import Streams, train
+    from backscope.training import train
 
-    seeds = range(config.seed, config.seed + config.replicas)
-    record = train(config, [load(rng=Streams.of(seed).data, own=own, **config.data) for seed in seeds])
+    draw = dataset.__wrapped__ if own else dataset
+    record = train(config, [draw(config.seed + replica, own=own, **config.data) for replica in range(config.replicas)])
     return record, diagnose(record)
+
+
+@lru_cache(maxsize=16, typed=True)
+def dataset(seed: int, **data: Any) -> "Dataset":
+    """A seed's draw and split of the data; a sweep's runs mostly ask for the same again."""
+    from backscope.data import load
+    from backscope.training import Streams
+
+    return load(rng=Streams.of(seed).data, **data)
 
 
 def model_files(record: "Record") -> dict[str, bytes]:

@@ -96,6 +96,7 @@ class Composer:
         self.base: DictConfig | None = None
         self.base_groups: dict[str, str] = {}
         self.nodes: dict[tuple[str, str], Any] = {}
+        self.groups: dict[str, bool] = {}  # whether a key names a group
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of one job, not yet checked.
@@ -128,7 +129,9 @@ class Composer:
         return override.package is not None or self._is_group(override.key_or_group)
 
     def _is_group(self, key: str) -> bool:
-        return bool(self.loader.repository.group_exists(key))
+        if key not in self.groups:
+            self.groups[key] = bool(self.loader.repository.group_exists(key))
+        return self.groups[key]
 
     def _node(self, group: str, option: str) -> Any:
         """What an option puts into its group's node; None if it changes anything else."""

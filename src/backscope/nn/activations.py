@@ -79,7 +79,7 @@ def sigmoid() -> Activation:
         np.negative(z, out=out)
         np.exp(out, out=out)  # may overflow to infinity, whose reciprocal is the right answer: 0
         out += 1.0
-        return np.reciprocal(out, out=out)
+        return np.divide(1.0, out, out=out)
 
     def f_prime(z: Array, a: Array, out: Array) -> Array:
         np.subtract(1.0, a, out=out)
@@ -199,7 +199,7 @@ def softsign() -> Activation:
         np.abs(z, out=out)
         out += 1.0
         np.square(out, out=out)
-        return np.reciprocal(out, out=out)
+        return np.divide(1.0, out, out=out)
 
     return Activation(f, f_prime, kinks=(0.0,), bounded=True)
 

@@ -39,6 +39,17 @@ class Architecture:
     loss: str = "cross_entropy"
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """The hidden layers' z, a, f(z) and δ, layer after layer in one array each, (layers · R, B, n): views of theirs."""
+
+    activation: Activation
+    z: Array
+    a: Array
+    f_z: Array
+    delta: Array
+
+
 RESIDUALS = {
     "plain": lambda depth: 1.0,
     "scaled": lambda depth: (depth - 1) ** -0.5,
@@ -88,8 +99,8 @@ class Network:
             self.loss.delta(head.z, self.y, out=head.delta)
         else:
             np.copyto(head.delta, delta)
-        z, a, f_prime = self.hidden
-        self.architecture.activation.f_prime(z, a, f_prime)  # of all hidden layers in one call
+        hidden = self.hidden
+        hidden.activation.f_prime(hidden.z, hidden.f_z, hidden.delta)  # f′(z), where δ will be
         for layer, below in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.backward(below)
         self.layers[0].backward(None)
@@ -139,23 +150,24 @@ class Network:
         return self.layers[-1].z
 
     def _bind(self, batch: int) -> None:
-        """Make the buffers for batches of this size; those of all hidden layers are one array (layers, R, n, B)."""
+        """Make the buffers for batches of this size."""
         if batch == self.batch:
             return
         self.batch, replicas, dtype, of = batch, len(self.theta), self.theta.dtype, self.architecture
-        *hidden, head = self.layers
-        shape = (len(hidden), replicas, of.width, batch)
+        *layers, head = self.layers
         self.x1 = np.ones((replicas, batch, of.n_in + 1), dtype)
         self.y, z, delta = (unit_major(np.empty, replicas, batch, of.n_out, dtype) for _ in range(3))
         head.bind(z, z, None, delta, delta)
-        z, delta = np.empty((2, *shape), dtype)
-        a1 = np.ones((*shape[:2], of.width + 1, batch), dtype)
+        size = (len(layers) * replicas, batch, of.width, dtype)
+        z, delta = unit_major(np.empty, *size), unit_major(np.empty, *size)
+        a1 = unit_major(np.ones, *size[:2], of.width + 1, dtype)
         branched = of.dropout or of.residual != "none"
-        f_z = np.empty_like(z) if branched else a1[:, :, :-1]
-        self.hidden = z, f_z, delta
-        back = np.empty(shape[1:], dtype).mT
-        for k, layer in enumerate(hidden):
-            layer.bind(z[k].mT, a1[k].mT, f_z[k].mT if branched else None, delta[k].mT, back)
+        f_z = unit_major(np.empty, *size) if branched else None
+        self.hidden = Hidden(of.activation, z, a1[..., :-1], a1[..., :-1] if f_z is None else f_z, delta)
+        back = unit_major(np.empty, replicas, *size[1:])
+        for index, layer in enumerate(layers):
+            own = slice(index * replicas, (index + 1) * replicas)
+            layer.bind(z[own], a1[own], None if f_z is None else f_z[own], delta[own], back)
 
 
 def _variance(z: Array) -> Array:

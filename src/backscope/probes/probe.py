@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from backscope.nn.layers import Layer
-from backscope.nn.network import Network
+from backscope.nn.network import Hidden, Network
 from backscope.nn.sums import dot, total
 
 Array = np.ndarray
@@ -54,20 +54,24 @@ def of_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], Array]:
     return lambda network: np.stack([measure(layer) for layer in network.layers], axis=-1)
 
 
-def of_hidden_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], Array]:
-    """Measure the hidden layers, which have an activation; NaN for the head."""
-
-    def measure_all(network: Network) -> Array:
-        values = [measure(layer) for layer in network.layers[:-1]]
-        return np.stack([*values, np.full(len(network.theta), np.nan)], axis=-1)
-
-    return measure_all
+def of_signals(measure: Callable[[Hidden | Layer], Array]) -> Callable[[Network], Array]:
+    """Measure what passes through the layers, (R, L): all hidden layers in one call, and the head."""
+    return lambda network: _joined(measure(network.hidden), measure(network.layers[-1]))
 
 
-def derivative(layer: Layer) -> Array:
-    """f′(z) (R, B, n) of a hidden layer."""
-    assert layer.activation is not None
-    return layer.activation.f_prime(layer.z, layer.f_z, np.empty_like(layer.z))
+def of_hidden_signals(measure: Callable[[Hidden], Array]) -> Callable[[Network], Array]:
+    """Measure what passes through the hidden layers, in one call; NaN for the head."""
+    return lambda network: _joined(measure(network.hidden), np.full(len(network.theta), np.nan))
+
+
+def _joined(hidden: Array, head: Array) -> Array:
+    """(R, L) from the values of the hidden layers, (layers · R,), and of the head, (R,)."""
+    return np.concatenate([hidden.reshape(-1, len(head)).T, head[:, None]], axis=-1)
+
+
+def derivative(hidden: Hidden) -> Array:
+    """f′(z) (layers · R, B, n)."""
+    return hidden.activation.f_prime(hidden.z, hidden.f_z, np.empty_like(hidden.z))
 
 
 def finite_only(function: Callable[[Array], Array], matrices: Array) -> Array:

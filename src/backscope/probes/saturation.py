@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 
 from backscope.nn.activations import Activation
-from backscope.nn.layers import Layer
-from backscope.probes.probe import Array, Probe, derivative, of_hidden_layers
+from backscope.nn.network import Hidden
+from backscope.probes.probe import Array, Probe, derivative, of_hidden_signals
 
 FLAT = 0.05
 
@@ -17,13 +17,12 @@ def steepest(activation: Activation) -> float:
     return float(activation.derivative(np.zeros(1))[0])
 
 
-def saturation(layer: Layer) -> Array:
-    """The share of saturated (sample, unit) pairs, (R,); NaN where f has no asymptotes."""
-    activation = layer.activation
-    if activation is None or not activation.bounded:
-        return np.full(len(layer.z), np.nan)
-    flat = np.abs(derivative(layer)) < FLAT * steepest(activation)
+def saturation(hidden: Hidden) -> Array:
+    """The share of saturated (sample, unit) pairs, (layers · R,); NaN where f has no asymptotes."""
+    if not hidden.activation.bounded:
+        return np.full(len(hidden.z), np.nan)
+    flat = np.abs(derivative(hidden)) < FLAT * steepest(hidden.activation)
     return np.count_nonzero(flat, axis=(1, 2)) / flat[0].size
 
 
-PROBE = Probe("saturation", "saturated share", of_hidden_layers(saturation))
+PROBE = Probe("saturation", "saturated share", of_hidden_signals(saturation))

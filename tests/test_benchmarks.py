@@ -43,7 +43,8 @@ def test_step(tmp_path: Path) -> None:
 
 def test_sweep_and_growth(tmp_path: Path) -> None:
     results = measured(tmp_path, "sweep", "growth")
-    assert "peer stack" in results["sweep"]["missing"] and "peer" not in results["sweep"]
+    assert "peer stack" in results["sweep"]["missing"]
+    assert results["sweep"]["float32"].keys() == {"2 workers", "1 worker"}
     parts = results["sweep"]["parts"]
     for part in ("start", "composition", "data", "training", "probes", "evaluation", "tracking", "report and figures"):
         assert parts[part] > 0

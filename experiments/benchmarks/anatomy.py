@@ -86,10 +86,11 @@ def clocked(clock: Clock, case: Case) -> Iterator[tuple[Network, Any, np.ndarray
                     stack.enter_context(patch.object(owner, name, clock.on(part, getattr(owner, name))))
         net, optimizer, x, y = ours.build(case)
         for layer in net.layers[:-1]:
-            f = layer.activation
-            assert f is not None
-            layer.activation = replace(f, f=clock.on("f", f.f), f_prime=clock.on("f′ ⊙", f.f_prime))
+            assert layer.activation is not None
+            layer.activation = replace(layer.activation, f=clock.on("f", layer.activation.f))
         net.forward(x[0], y[0])
+        f = net.hidden.activation
+        net.hidden = replace(net.hidden, activation=replace(f, f_prime=clock.on("f′ ⊙", f.f_prime)))
         yield net, optimizer, x, y
 
 

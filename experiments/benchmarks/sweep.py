@@ -1,6 +1,7 @@
 """The default study as a user runs it, against the peer stack on the same configurations, and where our time goes.
 
-Both write to a fresh store, and whole commands are timed. The peer runs one configuration of every activation, depth
+Both write to a fresh store, and whole commands are timed, in each precision: PyTorch computes in float32 unless told
+otherwise, backscope in float64. The peer runs one configuration of every activation, depth
 and optimizer (the initialization changes no time), and the rest is extrapolated from the time between its first and
 its last run.
 """
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 STUDY = {
@@ -20,22 +22,25 @@ STUDY = {
     "depth": "2,8,32",
     "optimizer": "sgd,adam",
 }
+PRECISIONS = ("float64", "float32")
 HERE = Path(__file__).parent
 Axes = dict[str, str]
 
 
 def run(rounds: int, axes: Axes = STUDY, steps: int = 200) -> dict:
-    """Medians over rounds of: 2 workers, 1 worker, the peer stack, in turns; then the parts of our time."""
-    measured: dict[str, list[dict]] = {"2 workers": [], "1 worker": [], "peer": []}
+    """In each precision, medians over rounds of 2 workers, 1 worker and the peer, in turns; the parts of our time."""
+    measured: dict[str, dict[str, list]] = {dtype: defaultdict(list) for dtype in PRECISIONS}
     missing = {}
     for _ in range(rounds):
-        measured["2 workers"].append(ours(axes, steps, workers=2))
-        measured["1 worker"].append(ours(axes, steps, workers=1))
-        try:
-            measured["peer"].append(peer(axes, steps))
-        except ImportError as reason:
-            missing["peer stack"] = str(reason)
-    result = {label: medians(each) for label, each in measured.items() if each}
+        for dtype, of in measured.items():
+            of["2 workers"].append(ours(axes, steps, dtype, workers=2))
+            of["1 worker"].append(ours(axes, steps, dtype, workers=1))
+            try:
+                took = peer(axes, steps, dtype)
+                of["peer"].append(took)
+            except ImportError as reason:
+                missing["peer stack"] = str(reason)
+    result: dict = {dtype: {label: medians(each) for label, each in of.items()} for dtype, of in measured.items()}
     result |= {"runs": count(axes), "missing": missing, "parts": parts(axes, steps)}
     print(json.dumps(result, indent=1), flush=True)
     return result
@@ -48,10 +53,10 @@ def count(axes: Axes) -> int:
     return product
 
 
-def ours(axes: Axes, steps: int, workers: int) -> dict[str, float]:
+def ours(axes: Axes, steps: int, dtype: str, workers: int) -> dict[str, float]:
     """Seconds of the whole command, and from the first run's start to the last one's end."""
     with tempfile.TemporaryDirectory() as folder:
-        overrides = [*our_overrides(axes, steps, folder), f"hydra.launcher.n_jobs={workers}"]
+        overrides = [*our_overrides(axes, steps, folder), f"dtype={dtype}", f"hydra.launcher.n_jobs={workers}"]
         seconds = timed([sys.executable, "-m", "backscope", *overrides], folder)[0]
         return {"whole": seconds, "span": span(folder, "benchmark", count(axes))}
 
@@ -63,7 +68,7 @@ def our_overrides(axes: Axes, steps: int, folder: str) -> list[str]:
     return ["-m", *swept, f"training.steps={steps}", "model.width=64", "training.batch_size=64", *where]
 
 
-def peer(axes: Axes, steps: int) -> dict[str, float]:
+def peer(axes: Axes, steps: int, dtype: str) -> dict[str, float]:
     """The same of the peer stack, as it would be with all the runs.
 
     Raises ImportError if PyTorch is missing.
@@ -73,7 +78,14 @@ def peer(axes: Axes, steps: int) -> dict[str, float]:
     fewer = axes | {"init": "xavier"}
     swept = [f"{key}={values}" for key, values in fewer.items()]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(HERE / "peer_stack" / "app.py"), "-m", *swept, f"steps={steps}"]
+        command = [
+            sys.executable,
+            str(HERE / "peer_stack" / "app.py"),
+            "-m",
+            *swept,
+            f"steps={steps}",
+            f"dtype={dtype}",
+        ]
         seconds = timed(command, folder, MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db")[0]
         took = span(folder, "peer", count(fewer))
     everything = took * count(axes) / count(fewer)

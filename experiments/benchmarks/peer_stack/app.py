@@ -41,12 +41,13 @@ def load(seed: int) -> list[torch.Tensor]:
     x, y = load_digits(return_X_y=True)
     x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.2, random_state=seed)
     mean, std = x_train.mean(axis=0), x_train.std(axis=0) + 1e-8
-    inputs = [torch.tensor((part - mean) / std, dtype=torch.float32) for part in (x_train, x_test)]
+    inputs = [torch.tensor((part - mean) / std, dtype=torch.get_default_dtype()) for part in (x_train, x_test)]
     return inputs + [torch.tensor(part) for part in (y_train, y_test)]
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(cfg: DictConfig) -> None:
+    torch.set_default_dtype(getattr(torch, cfg.dtype))
     torch.manual_seed(cfg.seed)
     x_train, x_test, y_train, y_test = load(cfg.seed)
     net = build(cfg)

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, product
@@ -94,6 +94,7 @@ class Sweep:
         self.alive: IO[Any] | None = None
         self.unsent = False  # whether runs wait in the spool
         self.gone = False  # whether the store was there at the end
+        self.earlier = 0.0  # seconds that the sweep took before it was stopped, where it could still say so
         self.tracking = jobs[0].config.tracking
         self.console = display.console()
         if self.tracking.enabled:
@@ -112,9 +113,9 @@ class Sweep:
             if spool.waiting(self.uri):
                 sent, _ = spool.deliver(self.uri)
                 self.console.print(f"{sent} runs that were kept are now in the store", highlight=False)
-            hashes = [job.config.hash() for job in jobs]
-            same = hashlib.sha256(" ".join([self.title, *hashes]).encode()).hexdigest()[:12]
-            if not (self.tracking.resume and self._continue(same, hashes)):
+            self.hashes = [job.config.hash() for job in jobs]
+            same = hashlib.sha256(" ".join([self.title, *self.hashes]).encode()).hexdigest()[:12]
+            if not (self.tracking.resume and self._continue(same)):
                 self._begin(same, len(jobs))
 
     def _begin(self, same: str, count: int) -> None:
@@ -130,7 +131,7 @@ class Sweep:
             tags=provenance.provenance() | labels,
         )
 
-    def _continue(self, same: str, hashes: Sequence[str]) -> bool:
+    def _continue(self, same: str) -> bool:
         """Take over the newest sweep of these configurations that was stopped, if its processes are gone."""
         for run in sweeps.unfinished(self.client, self.experiment_id, same):
             tags, sweep_id = run.data.tags, run.data.tags["sweep_id"]
@@ -140,9 +141,10 @@ class Sweep:
                 self._say(f"the code has changed since sweep {sweep_id} was stopped: all runs start afresh")
             elif alive := liveness.take(sweep_id):
                 known = sweeps.resume_sweep(self.client, run, self.tracking.experiment, self.uri)
-                self.verdicts = {index: known[each] for index, each in enumerate(hashes) if each in known}
+                self.verdicts = {index: known[each] for index, each in enumerate(self.hashes) if each in known}
+                self.earlier = run.data.metrics.get("summary/seconds_total", 0.0)
                 self.alive, self.sweep_id, self.parent = alive, sweep_id, run.info.run_id
-                self._say(f"continuing sweep {sweep_id}: {len(self.verdicts)} of {len(hashes)} runs are done")
+                self._say(f"continuing sweep {sweep_id}: {len(self.verdicts)} of {len(self.hashes)} runs are done")
                 return True
         return False
 
@@ -169,7 +171,8 @@ class Sweep:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.__exit__(kind, error, trace)
-        self._report(interrupted=kind is not None)
+        with nullcontext() if kind is None else store.impatient():
+            self._report(interrupted=kind is not None)
         if self.alive:
             self.alive.close()
         if self.alive and kind is None:
@@ -192,15 +195,15 @@ class Sweep:
 
     def _report(self, interrupted: bool) -> None:
         """What came out, on the terminal and in the parent run."""
+        if self.parent:
+            self._deliver(interrupted)
+            self._in_store(self._settle)
         out, done, total = self.console, len(self.verdicts), len(self.jobs)
         by_point = {self.jobs[index].point: verdict for index, verdict in self.verdicts.items()}
         header, rows = display.sweep_table(self.axes, by_point)
         seconds = time.perf_counter() - self.started
         if not interrupted:
             display.print_table(out, header, rows)
-        if self.parent:
-            self._deliver(interrupted)
-            self._in_store(self._settle)
         logs = self._logs() if self.parent and self.failures else {}
         for name, reason in self.failures:
             log = f"; log: {logs[name]}" if name in logs else ""
@@ -235,12 +238,15 @@ class Sweep:
             self.unsent = bool(left)
 
     def _settle(self, parent: str) -> None:
-        """See to it that what the store calls finished is whole, and there once."""
-        _, broken = sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
-        for index, job in enumerate(self.jobs if broken else ()):
-            if job.config.hash() in broken:
+        """See to it that what the store calls finished is whole, and there once; its runs count, told of or not."""
+        finished, broken = sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
+        known = dict(zip(finished["config_hash"], finished["verdict"], strict=True)) if len(finished) else {}
+        for index, each in enumerate(self.hashes):
+            if each in broken:
                 self.verdicts[index] = "failed"
-                self.failures.append((job.config.tracking.run_name or "run", sweeps.MISSING))
+                self.failures.append((self.jobs[index].config.tracking.run_name or "run", sweeps.MISSING))
+            elif each in known:
+                self.verdicts.setdefault(index, known[each])
 
     def _logs(self) -> dict[str, str]:
         """Where the tracebacks of failed runs are, by the runs' names; empty if the store cannot say."""
@@ -251,7 +257,7 @@ class Sweep:
         return {}
 
     def _close(self, parent: str, table: list[str], status: str, seconds: float) -> None:
-        numbers = {**Counter(self.verdicts.values()), "seconds_total": seconds}
+        numbers = {**Counter(self.verdicts.values()), "seconds_total": self.earlier + seconds}
         failures = [f"- failed: {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         note = "\n".join([f"{self.description}\n", *table, "", *failures])
         files: dict[str, bytes] = {}

@@ -122,7 +122,7 @@ def _kept(path: Path, experiment: str, entry: Entry) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = temporary.open("wb")
     except OSError as error:
-        raise store.StoreError(f"{path.parent}: a run cannot be kept: {error.strerror}") from error
+        raise _unkept(path, error) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
@@ -132,8 +132,12 @@ def _kept(path: Path, experiment: str, entry: Entry) -> Iterator[Path]:
             temporary.rename(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise store.StoreError(f"{path.parent}: a run cannot be kept: {error.strerror}") from error
+            raise _unkept(path, error) from error
         yield path
+
+
+def _unkept(path: Path, error: OSError) -> store.StoreError:
+    return store.StoreError(f"{path.parent}: a run cannot be kept: {error.strerror}")
 
 
 @contextmanager

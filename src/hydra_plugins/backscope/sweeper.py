@@ -21,9 +21,10 @@ class BackscopeSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Run all combinations; the program ends with status 1 if one failed, 130 if it was interrupted."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a sweep as Ctrl-C does
         try:
             with ExitStack() as on_exit:
+                before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a sweep as Ctrl-C does
+                on_exit.callback(signal.signal, signal.SIGTERM, before)
                 if isinstance(self.launcher, BackscopeLauncher):
                     self.launcher.start()  # workers import while jobs are composed
                     on_exit.callback(self.launcher.stop)

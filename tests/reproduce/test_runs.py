@@ -1,69 +1,12 @@
-"""Reproduction: a run that is run again is the same to the last bit; what is not the same is found and placed."""
+"""A run that is run again is the same to the last bit; what is not the same is found and placed."""
 
-import os
 import re
-import shutil
-import signal
-import sqlite3
-from contextlib import closing
-from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from backscope import app
-from backscope.commands.reproduce import main
 from backscope.config import compose
-from backscope.lab import sweeps
-from backscope.tracking import reader, store
-
-OVERRIDES = ("init=he", "activation=relu", "model.depth=3", "model.width=16", "training.steps=10", "replicas=2")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """A store with one run, recorded as `backscope` does it."""
-    folder = tmp_path_factory.mktemp("source")
-    _, _, run_id = app.run(compose(*OVERRIDES, f"tracking.uri=sqlite:///{folder}/mlflow.db"), OVERRIDES)
-    return SimpleNamespace(folder=folder, run_id=run_id)
-
-
-@pytest.fixture
-def recorded(source, tmp_path):
-    """A copy of that store to do harm to: its URI, the run's id, its artifacts, and how to change the database."""
-    shutil.copytree(source.folder, tmp_path, dirs_exist_ok=True)
-
-    def change(statement, *values):
-        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
-            assert database.execute(statement, values).rowcount == 1
-
-    old, new = source.folder.as_uri(), tmp_path.as_uri()
-    change("UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", old, new)
-    (files,) = tmp_path.glob(f"mlartifacts/*/{source.run_id}/artifacts")
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    return SimpleNamespace(uri=uri, run_id=source.run_id, files=files, change=change, folder=tmp_path)
-
-
-@pytest.fixture
-def reproduce(recorded, capsys):
-    """reproduce(run_id, …): the exit status, and what was said on both streams."""
-
-    def reproduce(*arguments):
-        arguments = [str(each) for each in arguments or [recorded.run_id]]
-        status = main([*arguments, "--uri", recorded.uri])
-        said = capsys.readouterr()
-        return status, said.out + said.err
-
-    return reproduce
-
-
-def edit(path, change):
-    """Change a run's config.yaml."""
-    config = yaml.safe_load(path.read_text())
-    change(config)
-    path.write_text(yaml.safe_dump(config))
+from backscope.tracking import store
 
 
 def alter(path, change):
@@ -101,7 +44,7 @@ def test_nothing_is_tracked(reproduce, recorded):
     assert len(store.client(recorded.uri).search_runs(["0", "1"])) == 1
 
 
-def test_a_seed_that_was_tampered_with_is_noticed_and_placed_at_the_initialization(reproduce, recorded):
+def test_a_seed_that_was_tampered_with_is_noticed_and_placed_at_the_initialization(reproduce, recorded, edit):
     edit(recorded.files / "config.yaml", lambda config: config.update(seed=1))
     status, said = reproduce()
     assert status == 1
@@ -110,9 +53,9 @@ def test_a_seed_that_was_tampered_with_is_noticed_and_placed_at_the_initializati
     assert "first grad_norm, layer 1, step 0, replica 0: " in said
 
 
-def test_a_tampered_seed_whose_traces_were_covered_up_is_found_by_the_numbers(reproduce, recorded):
+def test_a_tampered_seed_whose_traces_were_covered_up_is_found_by_the_numbers(reproduce, recorded, edit):
     edit(recorded.files / "config.yaml", lambda config: config.update(seed=1))
-    digest = compose(*OVERRIDES, "seed=1").hash()
+    digest = compose(*recorded.overrides, "seed=1").hash()
     recorded.change("UPDATE tags SET value = ? WHERE key = 'config_hash'", digest)
     recorded.change("UPDATE params SET value = '1' WHERE key = 'seed'")
     status, said = reproduce()
@@ -169,14 +112,14 @@ def test_a_trace_that_was_altered_in_one_place_is_different_there_whatever_the_t
         (lambda config: config["activation"].update(name="swish"), "activation.name=swish: allowed is one of "),
     ],
 )
-def test_a_configuration_that_this_version_does_not_allow(reproduce, recorded, change, said):
+def test_a_configuration_that_this_version_does_not_allow(reproduce, recorded, change, said, edit):
     edit(recorded.files / "config.yaml", change)
     status, output = reproduce()
     assert status == 2 and output.count("\n") == 1
     assert output.startswith(f"backscope: RUN={recorded.run_id}: config.yaml: ") and said in output
 
 
-def test_keys_that_say_only_where_a_run_was_tracked_may_be_those_of_another_version(reproduce, recorded):
+def test_keys_that_say_only_where_a_run_was_tracked_may_be_those_of_another_version(reproduce, recorded, edit):
     edit(recorded.files / "config.yaml", lambda config: config.update(tracking={"series": ["grad_norm"], "place": 1}))
     assert reproduce()[0] == 0
 
@@ -216,87 +159,3 @@ def test_runs_that_cannot_be_reproduced(reproduce, recorded):
         assert status == 2 and output.startswith(f"backscope: RUN={run_id}: {said}"), output
     status, output = reproduce(failed, recorded.run_id)
     assert status == 2 and "identical: " in output
-
-
-def test_a_store_that_is_not_there_is_not_made(tmp_path, capsys):
-    assert main(["abc", "--uri", f"sqlite:///{tmp_path}/none.db"]) == 2
-    assert "there is no such file" in capsys.readouterr().err and not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ([], "allowed is one of RUN="),
-        (["a", "--experiment", "zero_init"], "allowed is one of RUN="),
-        (["a", "--tolerance", "-1"], "--tolerance=-1: allowed is a number ≥ 0"),
-        (["a", "--tolerance", "nan"], "--tolerance=nan: allowed is a number ≥ 0"),
-        (["--config", "none.yaml"], "none.yaml: No such file"),
-        (["--experiment", "zero_ini"], "did you mean zero_init?"),
-    ],
-)
-def test_bad_arguments(arguments, said, capsys):
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("backscope: ") and said in error and error.count("\n") == 1
-
-
-def test_other_circumstances_are_named(reproduce, recorded):
-    recorded.change("UPDATE tags SET value = '1.26.4' WHERE key = 'version.numpy'")
-    recorded.change("UPDATE tags SET value = 'Z80' WHERE key = 'cpu'")
-    status, said = reproduce()
-    assert status == 0
-    assert "data " not in said
-    recorded.change("UPDATE datasets SET digest = 'abc'")
-    assert "data abc then, " in reproduce()[1]
-    assert f"numpy 1.26.4 then, {np.__version__} now" in said and "cpu Z80 then, " in said and "scipy" not in said
-
-
-def test_the_verdict_is_compared(reproduce, recorded):
-    recorded.change("UPDATE tags SET value = 'dead' WHERE key = 'verdict'")
-    status, said = reproduce()
-    assert status == 1 and "different: the verdict is dead as recorded, healthy now" in said
-
-
-def test_a_config_file_is_compared_with_the_trace_beside_it_or_with_another(recorded, tmp_path, capsys):
-    assert main(["--config", str(recorded.files / "config.yaml")]) == 0
-    assert main(["--config", str(recorded.files)]) == 0
-    assert capsys.readouterr().out.count("measurements, bit for bit") == 2
-    alone = tmp_path / "alone" / "config.yaml"
-    alone.parent.mkdir()
-    shutil.copy(recorded.files / "config.yaml", alone)
-    assert main(["--config", str(alone)]) == 2
-    said = capsys.readouterr()
-    assert said.err == f"backscope: CONFIG={alone}: nothing to compare this with: there is no trace.parquet beside it\n"
-    assert "healthy: " in said.out and list(alone.parent.iterdir()) == [alone]
-    edit(alone, lambda config: config["optimizer"].update(lr=0.09))
-    assert main(["--config", str(alone), "--trace", str(recorded.files / "trace.parquet")]) == 1
-    assert "first update_ratio, layer 1, step 0, replica 0: " in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_a_run_on_a_tracking_server(serve, tmp_path, capsys):
-    server = serve(tmp_path)
-    _, _, run_id = app.run(compose(*OVERRIDES, f"tracking.uri={server.uri}"), OVERRIDES)
-    assert main([run_id, "--uri", server.uri]) == 0
-    assert "measurements, bit for bit" in capsys.readouterr().out
-    (trace,) = tmp_path.rglob("trace.parquet")
-    trace.unlink()
-    assert main([run_id, "--uri", server.uri]) == 2
-    assert "its file trace.parquet is missing" in capsys.readouterr().err
-    os.killpg(server.process.pid, signal.SIGKILL)
-    server.process.wait()
-    assert main([run_id, "--uri", server.uri]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"backscope: tracking.uri={server.uri}: cannot be used: ") and said.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_ten_runs_of_the_default_study_are_identical(tmp_path, capsys):
-    """Drawn at random, run in a process of its own by the sweep and here again."""
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    sweeps.start("default_study", [f"tracking.uri={uri}"])
-    runs = reader.runs("default_study", uri=uri)
-    assert len(runs) == 108
-    drawn = runs.index[np.random.default_rng(0).choice(len(runs), 10, replace=False)]
-    assert main([*drawn, "--uri", uri]) == 0
-    assert capsys.readouterr().out.count("measurements, bit for bit") == 10

@@ -66,6 +66,8 @@ def hydra_main(composed: DictConfig) -> Outcome:
         uri = store.locate(config.tracking.uri)
         page = run_id and pages.how_to_open(uri) + pages.run_page(uri, store_of(config)[1], run_id)
         show_run(record, verdict, page or None)
+        if run_id and config.tracking.uri is None:
+            print(f"to see δ flow back through it: `make show RUN={run_id}`")
         if config.tracking.enabled and not run_id:
             print(f"backscope: {spool.notice(uri)}", file=sys.stderr)
             raise SystemExit(1)

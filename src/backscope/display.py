@@ -82,7 +82,6 @@ def show_run(record: "Record", verdict: "Verdict", page: str | None) -> None:
     out.print(f"{numbers}  {record.seconds['total']:.2f} s", highlight=False)
     if page:
         out.print(f"to see it: {page}", highlight=False, soft_wrap=True)
-        out.print("to see δ flow back through it: `make show`", highlight=False)
 
 
 class SweepProgress:

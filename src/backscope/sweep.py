@@ -225,6 +225,7 @@ class Sweep:
             try:
                 with store.explained(self.uri):
                     step(self.parent)
+                    store.check_there(self.uri)
             except store.StoreError as error:
                 self.gone = self.unsent = True
                 self._say(f"the sweep could not be closed: {error}; the same command does it later")

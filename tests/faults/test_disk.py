@@ -1,5 +1,6 @@
 """What is on the disk goes wrong: full, read-only, removed, overwritten. Runs that were finished stay what they are."""
 
+import os
 import random
 import shutil
 import sqlite3
@@ -122,3 +123,28 @@ def test_artifacts_are_removed_half_way(sweep, content, wait, tmp_path, undistur
     status, printed, errors = sweep(tmp_path).end()
     assert (status, errors) == (0, "") and "of 24 runs are done" in printed and "24 of 24 runs in" in printed, printed
     assert content(f"sqlite:///{tmp_path}/mlflow.db", "faults") == undisturbed
+
+
+def test_the_store_is_removed_half_way(sweep, sync, content, wait, tmp_path, undisturbed):
+    """What is measured from then on is kept: a store that nobody can open again has nothing that was sent to it."""
+    command, uri = sweep(tmp_path), f"sqlite:///{tmp_path}/mlflow.db"
+    wait(lambda: len(list(tmp_path.glob("mlartifacts/*/*/artifacts/trace.parquet"))) > 4)
+    for path in tmp_path.glob("mlflow.db*"):
+        path.unlink()
+    status, printed, errors = command.end()
+    assert (status, errors) == (1, "") and "it was removed or replaced while it was in use" in printed, printed
+    kept = len(list(tmp_path.glob("spool/*/*.zip")))
+    assert 12 <= kept < 24 and "`make sync` sends them" in printed
+    status, printed, errors = sync(tmp_path, uri)
+    assert (status, errors, printed) == (0, "", f"{kept} sent, 0 left\n")
+    delivered = content(uri, "faults")
+    assert len(delivered) == kept and delivered.items() <= undisturbed.items()
+
+
+def test_the_store_is_overwritten_half_way(sweep, wait, tmp_path):
+    command = sweep(tmp_path)
+    wait(lambda: len(list(tmp_path.glob("mlartifacts/*/*/artifacts/trace.parquet"))) > 4)
+    os.truncate(tmp_path / "mlflow.db", 5000)
+    status, printed, errors = command.end()
+    assert (status, errors) == (1, "") and "24 of 24 runs" in printed and "`make sync` sends them" in printed, printed
+    assert len(list(tmp_path.glob("spool/*/*.zip"))) >= 12

@@ -33,9 +33,9 @@ def stopped(sweep, wait, tmp_path):
     def traces():
         return list(tmp_path.glob("mlartifacts/*/*/artifacts/trace.parquet"))
 
-    def stopped(number, *arguments):
+    def stopped(number, *arguments, **launcher):
         before = len(traces())
-        command = sweep(tmp_path, uri, *arguments)
+        command = sweep(tmp_path, uri, *arguments, **launcher)
         wait(lambda: len(traces()) > before + 4)
         sent = time.monotonic()
         os.kill(command.pid, number)
@@ -45,15 +45,23 @@ def stopped(sweep, wait, tmp_path):
     return stopped
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_the_same_command_goes_on(stopped, sweep, content, undisturbed, tmp_path, number, status):
-    uri, left_with, printed, seconds = stopped(number)
+@pytest.mark.parametrize(
+    ("number", "status", "launcher"),
+    [
+        (signal.SIGINT, 130, "hydra.launcher.n_jobs=2"),
+        (signal.SIGTERM, 130, "hydra.launcher.n_jobs=2"),
+        (signal.SIGKILL, -9, "hydra.launcher.n_jobs=2"),
+        (signal.SIGINT, 130, "hydra/launcher=basic"),
+    ],
+)
+def test_the_same_command_goes_on(stopped, sweep, content, undisturbed, tmp_path, number, status, launcher):
+    uri, left_with, printed, seconds = stopped(number, launcher=launcher)
     assert left_with == status and seconds < 5  # two seconds on a machine that does nothing else
     if number != signal.SIGKILL:
         assert "left, the same command continues" in printed and "Traceback" not in printed
     done = statuses(uri)["FINISHED"]
-    assert 2 < done < 24
-    status, printed, errors = sweep(tmp_path, uri).end()
+    assert 2 < done < 24 and (number == signal.SIGKILL or f"\n{done} of 24 runs in " in f"\n{printed}")
+    status, printed, errors = sweep(tmp_path, uri, launcher=launcher).end()
     assert (status, errors) == (0, "") and "24 of 24 runs" in printed and "runs are done" in printed, printed
     assert content(uri, "faults") == undisturbed and statuses(uri) == {"FINISHED": 24, "RUNNING": 0, "FAILED": 0}
     assert [(run.info.status, run.data.tags[JOBS]) for run in parents(uri)] == [("FINISHED", "24")]

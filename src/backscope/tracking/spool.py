@@ -60,7 +60,9 @@ def send(uri: str, experiment: str, entry: Entry) -> str | None:
 def _try(uri: str, experiment: str, entry: Entry) -> str | None:
     try:
         experiment_id = store.experiment_id(uri, experiment)
-        return write(store.client(uri), experiment_id, entry)
+        run_id = write(store.client(uri), experiment_id, entry)
+        store.check_there(uri)
+        return run_id
     except Exception:  # whatever it was, the entry is safe; `deliver` says why it cannot be sent
         _failed[uri] = time.monotonic()
         return None

@@ -60,6 +60,20 @@ def locate(uri: str | None) -> str:
     return absolute(uri, ROOT if uri is None else Path.cwd())
 
 
+_opened_files: dict[str, tuple[int, int] | None] = {}  # which file a SQLite store was when this process opened it
+
+
+def _file(uri: str) -> tuple[int, int] | None:
+    path = Path(uri.removeprefix(SQLITE))
+    return (path.stat().st_dev, path.stat().st_ino) if uri.startswith(SQLITE) and path.exists() else None
+
+
+def check_there(uri: str) -> None:
+    """Raise StoreError if a SQLite store was removed since it was opened: what is written to it now is kept nowhere."""
+    if _file(uri) != _opened_files.get(uri, _file(uri)):
+        raise StoreError(f"tracking.uri={uri}: it was removed or replaced while it was in use; start again")
+
+
 @cache
 def client(uri: str) -> "MlflowClient":
     """This process's client of the store at an absolute URI; importing and opening are paid once."""
@@ -74,6 +88,7 @@ def client(uri: str) -> "MlflowClient":
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints what it raises, at length
+        _opened_files[uri] = _file(uri)
         return MlflowClient(uri, uri)
     finally:
         gc.freeze()
@@ -176,6 +191,7 @@ def _opened(uri: str) -> Iterator["MlflowClient"]:
 def _check(uri: str) -> None:
     """Fail at once where MLflow would retry for minutes; turn on the write-ahead log, for readers beside writers."""
     if uri.startswith(SQLITE):
+        check_there(uri)
         path = Path(uri.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:

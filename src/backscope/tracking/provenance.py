@@ -7,12 +7,13 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+SOURCES = (":/src", ":/conf")  # what makes numbers; an ablation rewrites its own page while others still run
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "mlflow", "backscope")
 
 
 @cache
 def provenance() -> dict[str, str]:
-    """Git commit and whether the tree differs from it, versions, BLAS, CPU and threads, as tags; once a process."""
+    """Git commit and whether the sources differ from it, versions, BLAS, CPU and threads, as tags; once a process."""
     tags = {f"version.{name}": version(name) for name in LIBRARIES}
     return tags | {"version.python": platform.python_version(), "cpu": _cpu(), "code": code()} | _git() | _blas()
 
@@ -31,7 +32,8 @@ def _git() -> dict[str, str]:
     command = ("git", "-C", str(Path(__file__).parent))
     try:
         commit = subprocess.run((*command, "rev-parse", "HEAD"), capture_output=True, text=True, timeout=10)
-        changes = subprocess.run((*command, "status", "--porcelain"), capture_output=True, text=True, timeout=10)
+        status = (*command, "status", "--porcelain", "--", *SOURCES)
+        changes = subprocess.run(status, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return {}
     if commit.returncode or changes.returncode:

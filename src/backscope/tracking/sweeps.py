@@ -46,9 +46,12 @@ def settle(client: "MlflowClient", experiment: str, sweep_id: str, uri: str) -> 
     Marked as interrupted: runs that were being written when their process ended, and the second of two from a job that
     ran again because its worker died before it could tell. Marked as failed: finished runs of which the trace is gone.
     """
-    for run_id in reader.runs(experiment, sweep_id, uri, "RUNNING").index:
+    runs = reader.runs(experiment, sweep_id, uri, status=None)
+    if len(runs) == 0:
+        return runs, []
+    for run_id in runs.index[runs["status"] == "RUNNING"]:
         interrupt(client, run_id)
-    finished = reader.runs(experiment, sweep_id, uri)
+    finished = runs[runs["status"] == "FINISHED"]
     if len(finished) == 0:
         return finished, []
     again = finished["config_hash"].duplicated()

@@ -84,7 +84,7 @@ lock: $(READY) ## pin the newest versions that pyproject.toml allows in requirem
 		| awk 'NR == FNR {seen[$$1]; next} /^[^ ]/ {keep = !($$1 in seen)} keep' requirements.lock - > .ci/launchers.lock
 
 clean: ## remove the environment and caches; runs and their store stay
-	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
 	find src tests experiments -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml requirements.lock

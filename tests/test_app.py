@@ -115,3 +115,13 @@ def test_store_of_is_opened_once_a_process(uri):
     config = compose(f"tracking.uri={uri}")
     assert app.store_of(config)[0] is app.store_of(config)[0]
     assert isinstance(store.client(uri), type(app.store_of(config)[0]))
+
+
+def test_the_next_run_on_the_same_data_finds_them_drawn(monkeypatch):
+    app.datasets.cache_clear()
+    for overrides in ([], ["init=zeros"], ["seed=1"], []):
+        app.measure(compose(*OVERRIDES, *overrides))
+    assert (app.datasets.cache_info().hits, app.datasets.cache_info().misses) == (2, 2)
+    monkeypatch.setattr(app, "KEPT", 1000)
+    app.measure(compose(*OVERRIDES))  # too large to keep
+    assert app.datasets.cache_info().hits == 2

@@ -92,12 +92,7 @@ def basic(sweep):
 def quick(monkeypatch, tmp_path):
     """Without the second that it takes to bundle Vega."""
     monkeypatch.setattr(page, "BUNDLE", "print('window.vegaEmbed = null</script>')")
-    monkeypatch.setattr(page, "ROOT", tmp_path)
-
-
-def render(study_):
-    with page.vega() as library:
-        return page.render(study_, library)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 def of(runs, traces, axes, title="a sweep", uri="sqlite:////lab/mlflow.db"):
@@ -119,7 +114,7 @@ def test_what_varies_names_before_numbers_in_the_order_given(basic):
 
 
 def test_the_page_says_the_verdict_of_every_run_with_its_evidence(basic):
-    made = Page(render(basic))
+    made = Page(page.render(basic))
     for _, run in basic.runs.iterrows():
         assert run["evidence"] in made.text
     assert made.data["verdicts"] == basic.runs["verdict"].tolist()
@@ -133,7 +128,7 @@ def test_the_page_says_the_verdict_of_every_run_with_its_evidence(basic):
 
 
 def test_every_number_in_the_heat_maps_is_that_of_the_run(basic):
-    data = Page(render(basic)).data
+    data = Page(page.render(basic)).data
     for name, shown in (("grad_ratio", np.log10), ("test_accuracy", float)):
         for cell, value in zip(data["maps"][name], basic.runs[f"summary/{name}"], strict=True):
             if np.isnan(value):
@@ -145,7 +140,7 @@ def test_every_number_in_the_heat_maps_is_that_of_the_run(basic):
 
 
 def test_profiles_are_the_trace_with_theory_and_a_row_for_exact_zeros(basic):
-    data = Page(render(basic)).data
+    data = Page(page.render(basic)).data
     kinds = set()
     for index, lines in data["lines"]["profiles"].items():
         trace = basic.traces[basic.runs.index[int(index)]]
@@ -170,7 +165,7 @@ def test_no_name_does_harm(sweep):
     study_ = sweep({"init": ["he", "zeros"]}, name=lambda point: NASTY + next(point))
     study_.runs.loc[study_.runs.index[0], ["verdict", "evidence"]] = ["failed", f"ValueError: {NASTY}"]
     study_ = of(study_.runs, study_.traces, {"init": ["he", "zeros"]}, title=NASTY, uri="https://me:secret@lab:5000")
-    content = render(study_)
+    content = page.render(study_)
     made = Page(content)
     assert b"<script>alert" not in content and b"<b onclick" not in content
     assert not [attributes for _, attributes in made.elements if "onclick" in attributes]
@@ -182,7 +177,7 @@ def test_no_name_does_harm(sweep):
 
 
 def test_the_page_asks_nothing_of_the_network(basic):
-    made = Page(render(basic))
+    made = Page(page.render(basic))
     policy = made.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
     assert policy.startswith("default-src 'none'") and "http" not in policy
     assert not [found for _, found in made.elements if str(found.get("src", "")).strip()]
@@ -193,7 +188,7 @@ def test_the_command_repeats_the_sweep(basic):
     assert basic.command == "backscope -m init=zeros,xavier activation=tanh,sigmoid model.depth=2,6"
     less = study.Study(basic.parent, "", basic.uri, basic.runs.iloc[1:], basic.traces)
     assert less.command is None and less.unfinished == 1 and basic.unfinished == 0
-    assert "1 of the sweep's runs are not here" in Page(render(less)).text
+    assert "1 of the sweep's runs are not here" in Page(page.render(less)).text
 
 
 @pytest.mark.parametrize(
@@ -211,7 +206,7 @@ def test_the_command_repeats_the_sweep(basic):
     ],
 )  # fmt: skip
 def test_whatever_was_swept(sweep, axes, fixed, replicas, said):
-    made = Page(render(sweep(axes, fixed, replicas)))
+    made = Page(page.render(sweep(axes, fixed, replicas)))
     assert said in made.text
     assert ("gradients by layer" in made.text.lower()) == ("none" not in fixed)
     json.dumps(made.data, allow_nan=False)
@@ -232,7 +227,7 @@ def test_a_sweep_in_which_all_failed_is_a_list_of_reasons(basic):
     names = ["name", "init.name", "model.depth"]
     failed = basic.runs[names].assign(status="FAILED", artifacts="", evidence="MemoryError: too large", replicas=1)
     failed.loc[failed.index[-1], ["status", "evidence"]] = ["KILLED", np.nan]
-    made = Page(render(of(failed, {}, {})))
+    made = Page(page.render(of(failed, {}, {})))
     assert made.text.count("MemoryError: too large") >= 7 and "killed before its end" in made.text
     assert set(made.data["verdicts"]) == {"failed"} and not made.data["maps"] and not made.data["lines"]
 
@@ -253,7 +248,7 @@ def test_two_thousand_runs_are_all_in_the_table_and_fit(basic):
     rows["summary/grad_ratio"] = np.geomspace(1e-9, 1e9, 2000)
     rows.index = pd.Index([f"{i:032x}" for i in range(2000)], name="run_id")
     trace = basic.traces[basic.runs.index[-1]]
-    content = render(of(rows, dict.fromkeys(rows.index, trace), {}))
+    content = page.render(of(rows, dict.fromkeys(rows.index, trace), {}))
     made = Page(content)
     assert len(content) < 5e6
     assert len(made.all("tr")) > 2000 and "are left out here" in made.text
@@ -266,14 +261,14 @@ def test_a_search_is_no_grid(basic):
     rows = rows.assign(**{"init.name": rng.choice(["he", "xavier"], count), "activation.name": "tanh"})
     rows.index = pd.Index([f"{i:032x}" for i in range(count)], name="run_id")
     trace = basic.traces[basic.runs.index[-1]]
-    made = Page(render(of(rows, dict.fromkeys(rows.index, trace), {})))
+    made = Page(page.render(of(rows, dict.fromkeys(rows.index, trace), {})))
     assert len(made.all("button", **{"class": f"v-{rows['verdict'].iloc[0]}"})) == count
     assert [len(inside) for inside in made.data["panels"]] == [1] * 12 and "18 of 30 configurations" in made.text
 
 
 def test_columns_sort_by_what_their_cells_say(basic):
-    made = Page(render(basic))
-    headers = re.findall(r'data-column="\d+">([^<]*)<', render(basic).decode())
+    made = Page(page.render(basic))
+    headers = re.findall(r'data-column="\d+">([^<]*)<', page.render(basic).decode())
     assert headers == ["run", "init", "activation", "depth", "verdict", "log₁₀ ratio", "accuracy", "loss", "evidence"]
     ratios = made.data["columns"][headers.index("log₁₀ ratio")]
     for order, value in zip(ratios, basic.runs["summary/grad_ratio"], strict=True):
@@ -282,11 +277,11 @@ def test_columns_sort_by_what_their_cells_say(basic):
 
 
 def test_vega_is_bundled_once(basic, monkeypatch, tmp_path):
-    made = render(basic)
+    made = page.render(basic)
     assert b"vegaEmbed = null<\\/script>" in made
-    monkeypatch.setattr(page.subprocess, "Popen", None)
-    assert render(basic) == made
-    (kept,) = (tmp_path / ".cache").iterdir()
+    (kept,) = (tmp_path / "backscope").iterdir()
+    monkeypatch.setattr(page.subprocess, "run", None)
+    assert page.render(basic) == made
     kept.unlink()
     with pytest.raises(TypeError):
-        render(basic)
+        page.render(basic)

@@ -257,3 +257,14 @@ def test_an_experiment_that_was_deleted_is_not_written_to(lab):
 def test_pages_lead_to_the_server_that_holds_the_runs():
     assert pages.sweep_page("http://lab:5000/", "3", "s1").startswith("http://lab:5000/#/experiments/3/runs?")
     assert "tags.sweep_id%20%3D%20%27s1%27" in pages.sweep_page("sqlite:////a.db", "3", "s1")
+
+
+def test_a_store_that_was_read_before_it_was_made_is_written(tmp_path):
+    uri = store.absolute(None, tmp_path)
+    with pytest.raises(store.StoreError, match="no such experiment"):
+        reader.runs("backscope", uri=uri)
+    store.prepare(uri, "backscope")
+    store.check_there(uri)
+    (tmp_path / "mlflow.db").unlink()
+    with pytest.raises(store.StoreLost, match="what it had is lost"):
+        store.prepare(uri, "backscope")

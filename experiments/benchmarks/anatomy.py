@@ -89,8 +89,9 @@ def clocked(clock: Clock, case: Case) -> Iterator[tuple[Network, Any, np.ndarray
             assert layer.activation is not None
             layer.activation = replace(layer.activation, f=clock.on("f", layer.activation.f))
         net.forward(x[0], y[0])
-        f = net.hidden.activation
-        net.hidden = replace(net.hidden, activation=replace(f, f_prime=clock.on("f′ ⊙", f.f_prime)))
+        f = net.architecture.activation
+        f = replace(f, f_prime=clock.on("f′ ⊙", f.f_prime))
+        net.hidden = [replace(block, activation=f) for block in net.hidden]
         yield net, optimizer, x, y
 
 

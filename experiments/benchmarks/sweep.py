@@ -1,9 +1,8 @@
 """The default study as a user runs it, against the peer stack on the same configurations, and where our time goes.
 
 Both write to a fresh store, and whole commands are timed, in each precision: PyTorch computes in float32 unless told
-otherwise, backscope in float64. The peer runs one configuration of every activation, depth
-and optimizer (the initialization changes no time), and the rest is extrapolated from the time between its first and
-its last run.
+otherwise, backscope in float64. The peer runs one configuration of every activation, depth and optimizer (the
+initialization changes no time), and the rest is extrapolated from the time between its first and its last run.
 """
 
 import json

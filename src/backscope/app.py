@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from backscope.training import Record
 
 
+KEPT = 50_000_000  # bytes of inputs that a process keeps for its next run
+
+
 class Outcome(float):
     """What a sweep learns of a run: its test loss, as a number that Hydra's sweepers can minimize, and the rest beside.
 
@@ -115,20 +118,23 @@ def send(config: Config, entry: recorder.Entry) -> str | None:
 def measure(config: Config, own: "Source | None" = None) -> tuple["Record", "Verdict"]:
     """Train a configuration, every replica on its own draw and split of the data, and judge it."""
     from backscope.analysis.diagnosis import diagnose
+    from backscope.data import describe
     from backscope.training import train
 
-    draw = dataset.__wrapped__ if own else dataset
-    record = train(config, [draw(config.seed + replica, own=own, **config.data) for replica in range(config.replicas)])
+    shape = describe(own=own, **config.data)
+    size = 8 * config.replicas * shape.n_in * (shape.n_train + shape.n_test)
+    draw = datasets if own is None and size < KEPT else datasets.__wrapped__
+    record = train(config, draw(config.seed, config.replicas, own=own, **config.data))
     return record, diagnose(record)
 
 
-@lru_cache(maxsize=16, typed=True)
-def dataset(seed: int, **data: Any) -> "Dataset":
-    """A seed's draw and split of the data; a sweep's runs mostly ask for the same again."""
+@lru_cache(maxsize=2, typed=True)
+def datasets(seed: int, replicas: int, **data: Any) -> "list[Dataset]":
+    """Every replica's draw and split of the data; a sweep's runs mostly ask for the same again."""
     from backscope.data import load
     from backscope.training import Streams
 
-    return load(rng=Streams.of(seed).data, **data)
+    return [load(rng=Streams.of(seed + replica).data, **data) for replica in range(replicas)]
 
 
 def model_files(record: "Record") -> dict[str, bytes]:
@@ -187,6 +193,7 @@ def store_of(config: Config) -> tuple[Any, str]:
     """This process's MLflow client of the configured store, and the experiment's id; made where they are missing."""
     uri = store.locate(config.tracking.uri)
     experiment_id = store.experiment_id(uri, config.tracking.experiment)  # first: it makes the store, under a lock
+    store.check_there(uri)
     return store.client(uri), experiment_id
 
 

@@ -209,7 +209,8 @@ class Sweep:
             log = f"; log: {logs[name]}" if name in logs else ""
             out.print(f"failed: {name}: {reason}{log}", style="red", highlight=False, soft_wrap=True)
         left = f"; interrupted, {total - done} left, the same command continues" if interrupted else ""
-        self._say(f"{done} of {total} runs in {seconds:.1f} s{left}")
+        in_all = f" ({self.earlier + seconds:.1f} s in all)" if self.earlier else ""
+        self._say(f"{done} of {total} runs in {seconds:.1f} s{in_all}{left}")
         out.print(display.counts(list(self.verdicts.values())))
         if self.parent:
             if spool.waiting(self.uri):
@@ -228,7 +229,8 @@ class Sweep:
                     store.check_there(self.uri)
             except store.StoreError as error:
                 self.gone = self.unsent = True
-                self._say(f"the sweep could not be closed: {error}; the same command does it later")
+                later = "" if isinstance(error, store.StoreLost) else "; the same command does it later"
+                self._say(f"the sweep could not be closed: {error}{later}")
 
     def _deliver(self, interrupted: bool) -> None:
         """Try once more to send what could not be sent."""

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -61,10 +62,15 @@ def test_the_same_command_goes_on(stopped, sweep, content, undisturbed, tmp_path
         assert "left, the same command continues" in printed and "Traceback" not in printed
     done = statuses(uri)["FINISHED"]
     assert 2 < done < 24 and (number == signal.SIGKILL or f"\n{done} of 24 runs in " in f"\n{printed}")
+    first_leg = parents(uri)[0].data.metrics.get("summary/seconds_total", 0.0)
     status, printed, errors = sweep(tmp_path, uri, launcher=launcher).end()
     assert (status, errors) == (0, "") and "24 of 24 runs" in printed and "runs are done" in printed, printed
     assert content(uri, "faults") == undisturbed and statuses(uri) == {"FINISHED": 24, "RUNNING": 0, "FAILED": 0}
-    assert [(run.info.status, run.data.tags[JOBS]) for run in parents(uri)] == [("FINISHED", "24")]
+    (parent,) = parents(uri)
+    assert (parent.info.status, parent.data.tags[JOBS]) == ("FINISHED", "24")
+    second_leg = float(re.search(r"24 of 24 runs in ([\d.]+) s", printed)[1])
+    assert parent.data.metrics["summary/seconds_total"] == pytest.approx(first_leg + second_leg, abs=0.1)
+    assert (first_leg > 0) == (" s in all)" in printed) == (number != signal.SIGKILL)
 
 
 def test_it_begins_afresh_if_asked_if_it_had_ended_or_if_the_code_is_another(stopped, sweep, tmp_path):

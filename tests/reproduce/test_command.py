@@ -13,7 +13,7 @@ from backscope.config import compose
 from backscope.lab import sweeps
 from backscope.tracking import reader
 
-OVERRIDES = ("init=he", "activation=relu", "model.depth=3", "model.width=16", "training.steps=10", "replicas=2")
+OVERRIDES = ("model.depth=3", "model.width=16", "training.steps=10")
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path, capsys):

@@ -13,7 +13,6 @@ def sweep_files(parent: "Run", uri: str | None = None) -> dict[str, bytes]:
 
     Raises StoreError if there are none.
     """
-    with page.vega() as library:
-        found = study.read(parent, uri)
-        table = found.runs.drop(columns=["artifacts"]).to_csv().encode()
-        return {"runs.csv": table, study.FILE: page.render(found, library)}
+    found = study.read(parent, uri)
+    table = found.runs.drop(columns=["artifacts"]).to_csv().encode()
+    return {"runs.csv": table, study.FILE: page.render(found)}

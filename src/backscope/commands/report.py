@@ -18,9 +18,8 @@ def _report(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     from backscope.analysis.report import page, study
 
-    with page.vega() as library:
-        parent = study.find(options.sweep, options.uri)
-        made = page.render(study.read(parent, options.uri), library)
+    parent = study.find(options.sweep, options.uri)
+    made = page.render(study.read(parent, options.uri))
     run = parent.info
     recorder.store_files(store.client(reader.locate(options.uri)), run.run_id, run.artifact_uri, {study.FILE: made})
     if options.output:

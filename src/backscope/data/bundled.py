@@ -3,17 +3,15 @@
 MNIST-1D: Greydanus & Kobak, Scaling down deep learning with MNIST-1D, ICML 2024.
 """
 
-import os
+import io
 import random
-import tempfile
 import zipfile
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
+from backscope.cache import in_cache, keep
 from backscope.data.source import Array, Source
 
 
@@ -58,18 +56,15 @@ def _sklearn(name: str) -> tuple[Array, Array]:
 @cache
 def _mnist1d() -> tuple[Array, Array]:
     """MNIST-1D from the user's cache; generated there (3 s) if it is absent or damaged."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = root / "backscope" / f"mnist1d-{version('mnist1d')}.npz"
+    path = in_cache(f"mnist1d-{version('mnist1d')}.npz")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return _read_only(stored["x"], stored["y"])
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         x, y = _generate_mnist1d()
-    with suppress(OSError):  # without a writable cache the next process generates it again: slow, not wrong
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            np.savez(file, x=x, y=y)
-        os.replace(file.name, path)  # atomic: another process sees the whole file or none
+    content = io.BytesIO()
+    np.savez(content, x=x, y=y)
+    keep(path, content.getvalue())
     return _read_only(x, y)
 
 

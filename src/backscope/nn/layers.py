@@ -78,9 +78,9 @@ class Layer:
         return end
 
     def bind(self, z: Array, a1: Array, f_z: Array | None, delta: Array, back: Array) -> None:
-        """Take the buffers for batches of one size: `f_z` where a differs from f(z), `back` for ∂L/∂a, shared."""
+        """Take the buffers for batches of one size: `f_z` if a differs from f(z), `back` for ∂L/∂a unless it skips."""
         self.z, self.a1, self.delta, self.back = z, a1, delta, back
-        self.even = z.shape[1] % 16 == 0
+        self.matmul = by_sixteens if z.shape[1] % 16 else np.matmul
         self.a = z if self.activation is None else a1[..., :-1]
         self.f_z = self.a if f_z is None else f_z
         self.f_prime = delta  # f′(z) lies where δ will
@@ -93,11 +93,10 @@ class Layer:
     def forward(self, a1_in: Array, training: bool) -> Array:
         """z = a_in Wᵀ + b, a = f(z), from and to an activation with its column of ones."""
         self.a1_in = a1_in
-        matmul = np.matmul if self.even else by_sixteens
         if self.normalization is None:
-            matmul(a1_in, self.Wb, out=self.z)
+            self.matmul(a1_in, self.Wb, out=self.z)
         else:
-            matmul(a1_in[..., :-1], self.W.mT, out=self.z)
+            self.matmul(a1_in[..., :-1], self.W.mT, out=self.z)
             self.normalization.forward(self.z, training)
             np.add(self.z, self.b[:, None], out=self.z)
         if self.activation is not None:
@@ -124,7 +123,7 @@ class Layer:
             np.matmul(self.a1_in[..., :-1].mT, delta, out=self.dW.mT)
         self.delta_in = delta  # ∂L/∂(a_in Wᵀ), which is δ itself without normalization
         if below is not None:
-            (np.matmul if self.even else by_sixteens)(delta, self.W, out=below.back)
+            self.matmul(delta, self.W, out=below.back)
             if self.skip is not None:
                 np.add(below.back, self.back, out=below.back)
 

@@ -41,7 +41,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Hidden:
-    """The hidden layers' z, a, f(z) and δ, layer after layer in one array each, (layers · R, B, n): views of theirs."""
+    """z, a, f(z) and δ of neighbouring hidden layers, one array each, (layers · R, B, n): layers hold views of them."""
 
     activation: Activation
     z: Array
@@ -50,6 +50,7 @@ class Hidden:
     delta: Array
 
 
+BLOCK = 2**16  # numbers that go through an elementwise function in one call: more would leave the cache
 RESIDUALS = {
     "plain": lambda depth: 1.0,
     "scaled": lambda depth: (depth - 1) ** -0.5,
@@ -99,8 +100,8 @@ class Network:
             self.loss.delta(head.z, self.y, out=head.delta)
         else:
             np.copyto(head.delta, delta)
-        hidden = self.hidden
-        hidden.activation.f_prime(hidden.z, hidden.f_z, hidden.delta)  # f′(z), where δ will be
+        for block in self.hidden:
+            block.activation.f_prime(block.z, block.f_z, block.delta)  # f′(z), where δ will be
         for layer, below in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.backward(below)
         self.layers[0].backward(None)
@@ -162,12 +163,14 @@ class Network:
         z, delta = unit_major(np.empty, *size), unit_major(np.empty, *size)
         a1 = unit_major(np.ones, *size[:2], of.width + 1, dtype)
         branched = of.dropout or of.residual != "none"
-        f_z = unit_major(np.empty, *size) if branched else None
-        self.hidden = Hidden(of.activation, z, a1[..., :-1], a1[..., :-1] if f_z is None else f_z, delta)
+        f_z = unit_major(np.empty, *size) if branched else a1[..., :-1]
+        block = replicas * max(BLOCK // (replicas * batch * of.width), 1)
+        parts = [slice(start, start + block) for start in range(0, len(z), block)]
+        self.hidden = [Hidden(of.activation, z[p], a1[p][..., :-1], f_z[p], delta[p]) for p in parts]
         back = unit_major(np.empty, replicas, *size[1:])
         for index, layer in enumerate(layers):
             own = slice(index * replicas, (index + 1) * replicas)
-            layer.bind(z[own], a1[own], None if f_z is None else f_z[own], delta[own], back)
+            layer.bind(z[own], a1[own], f_z[own] if branched else None, delta[own], back)
 
 
 def _variance(z: Array) -> Array:

@@ -13,7 +13,8 @@ from backscope.probes.probe import Array, Instrument, derivative, singular_value
 def jacobian(network: Network) -> Array:
     """J (R, width, n_in)."""
     total = np.eye(network.architecture.n_in)
-    slopes = derivative(network.hidden)[:, 0].reshape(-1, len(network.theta), network.architecture.width)
+    slopes = np.concatenate([derivative(block)[:, 0] for block in network.hidden])
+    slopes = slopes.reshape(-1, len(network.theta), network.architecture.width)
     for layer, slope in zip(network.layers[:-1], slopes, strict=True):
         branch = slope[..., None] * (layer.W @ total)
         total = branch if layer.skip is None else total + layer.branch_scale() * branch

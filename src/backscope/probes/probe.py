@@ -1,6 +1,6 @@
 """What a probe is, one quantity of every layer, and what an instrument is, a few numbers of a whole network."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,18 +55,18 @@ def of_layers(measure: Callable[[Layer], Array]) -> Callable[[Network], Array]:
 
 
 def of_signals(measure: Callable[[Hidden | Layer], Array]) -> Callable[[Network], Array]:
-    """Measure what passes through the layers, (R, L): all hidden layers in one call, and the head."""
-    return lambda network: _joined(measure(network.hidden), measure(network.layers[-1]))
+    """Measure what passes through the layers, (R, L): hidden layers in few calls, and the head."""
+    return lambda network: _joined([*map(measure, network.hidden), measure(network.layers[-1])], network)
 
 
 def of_hidden_signals(measure: Callable[[Hidden], Array]) -> Callable[[Network], Array]:
-    """Measure what passes through the hidden layers, in one call; NaN for the head."""
-    return lambda network: _joined(measure(network.hidden), np.full(len(network.theta), np.nan))
+    """Measure what passes through the hidden layers, in few calls; NaN for the head."""
+    return lambda network: _joined([*map(measure, network.hidden), np.full(len(network.theta), np.nan)], network)
 
 
-def _joined(hidden: Array, head: Array) -> Array:
-    """(R, L) from the values of the hidden layers, (layers · R,), and of the head, (R,)."""
-    return np.concatenate([hidden.reshape(-1, len(head)).T, head[:, None]], axis=-1)
+def _joined(values: Sequence[Array], network: Network) -> Array:
+    """(R, L) from values (layers · R,) of neighbouring layers."""
+    return np.concatenate(values).reshape(-1, len(network.theta)).T
 
 
 def derivative(hidden: Hidden) -> Array:
@@ -87,14 +87,14 @@ def singular_values(matrices: Array) -> Array:
     return finite_only(lambda matrices: np.linalg.svd(matrices, compute_uv=False), matrices)
 
 
-def norm(flat: Array) -> Array:
-    """The Euclidean norm over the last axis."""
-    return np.sqrt(np.vecdot(flat, flat))
-
-
 def of_stacks(measure: Callable[[Array], Array], stacks: Iterable[Array]) -> Array:
     """Measure a network's stacks (R, layers, …) of layers of one shape, (R, layers) each, joined to (R, L)."""
     return np.concatenate([measure(stack) for stack in stacks], axis=-1)
+
+
+def norms(stacks: Iterable[Array]) -> Array:
+    """Euclidean norms over the last axis of a network's stacks, joined to (R, L)."""
+    return np.sqrt(of_stacks(lambda flat: np.vecdot(flat, flat), stacks))
 
 
 def mean(array: Array) -> Array:

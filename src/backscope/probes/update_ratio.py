@@ -6,13 +6,13 @@ After an update the network's gradient holds the step that was taken, so ΔW nee
 import numpy as np
 
 from backscope.nn.network import Network
-from backscope.probes.probe import Array, Probe, norm, of_stacks
+from backscope.probes.probe import Array, Probe, norms
 
 
 def update_ratio(network: Network) -> Array:
     """‖ΔW‖/‖W‖, (R, L)."""
-    size = of_stacks(norm, network.W_stacks)
-    return of_stacks(norm, network.dW_stacks) / np.where(size > 0, size, np.nan)
+    size = norms(network.W_stacks)
+    return norms(network.dW_stacks) / np.where(size > 0, size, np.nan)
 
 
 PROBE = Probe("update_ratio", "‖ΔW‖/‖W‖", update_ratio, tier="economy", moment="update", logarithmic=True)

@@ -38,6 +38,10 @@ class StoreError(Exception):
     """The store cannot be used; the message is one line for a user."""
 
 
+class StoreLost(StoreError):
+    """The store is not the one any more that this process opened."""
+
+
 def absolute(uri: str | None, root: Path) -> str:
     """The store's URI as every process must see it: `mlflow.db` under `root` unless another one is given.
 
@@ -64,14 +68,16 @@ _opened_files: dict[str, tuple[int, int] | None] = {}  # which file a SQLite sto
 
 
 def _file(uri: str) -> tuple[int, int] | None:
-    path = Path(uri.removeprefix(SQLITE))
-    return (path.stat().st_dev, path.stat().st_ino) if uri.startswith(SQLITE) and path.exists() else None
+    with suppress(OSError):
+        found = os.stat(uri.removeprefix(SQLITE))
+        return found.st_dev, found.st_ino
+    return None
 
 
 def check_there(uri: str) -> None:
-    """Raise StoreError if a SQLite store was removed since it was opened: what is written to it now is kept nowhere."""
-    if _file(uri) != _opened_files.get(uri, _file(uri)):
-        raise StoreError(f"tracking.uri={uri}: it was removed or replaced while it was in use; start again")
+    """Raise StoreLost if a SQLite store was removed since it was opened: what is written to it now is kept nowhere."""
+    if uri in _opened_files and _file(uri) != _opened_files[uri]:
+        raise StoreLost(f"tracking.uri={uri}: it was removed or replaced while it was in use, and what it had is lost")
 
 
 @cache
@@ -88,7 +94,6 @@ def client(uri: str) -> "MlflowClient":
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints what it raises, at length
-        _opened_files[uri] = _file(uri)
         return MlflowClient(uri, uri)
     finally:
         gc.freeze()
@@ -198,6 +203,7 @@ def _check(uri: str) -> None:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("BEGIN IMMEDIATE")
             database.execute("ROLLBACK")
+        _opened_files.setdefault(uri, _file(uri))
     elif uri.startswith(SQL):
         from sqlalchemy import create_engine
 

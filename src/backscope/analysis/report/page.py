@@ -1,11 +1,10 @@
 """The report as a page: what its template shows in words, and the data of its charts."""
 
 import hashlib
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from backscope.analysis.report.numbers import RATIO, TITLES, Heat, heat, score
 from backscope.analysis.report.panels import Drawn, Panels, losses, panels, profiles
 from backscope.analysis.report.study import Study
 from backscope.analysis.report.table import columns, where
-from backscope.config import ROOT
+from backscope.cache import in_cache, keep
 from backscope.tracking import pages
 from backscope.tracking.store import shown
 
@@ -42,42 +41,23 @@ MEANINGS = {
 }
 
 
-@contextmanager
-def vega() -> Iterator[Callable[[], str]]:
-    """Vega as one script, on demand: bundled by another process, which takes a second, so begin before data are read.
-
-    It is kept in `.cache/` at the top of the project for the next report.
-    """
-    key = hashlib.sha256(f"{BUNDLE} {version('vl-convert-python')}".encode()).hexdigest()[:12]
-    kept = ROOT / ".cache" / f"vega-{key}.js"
-    if kept.is_file():
-        yield kept.read_text
-        return
-    with subprocess.Popen([sys.executable, "-c", BUNDLE], stdout=subprocess.PIPE) as bundling:
-
-        def script() -> str:
-            made = bundling.communicate()[0].decode().replace("</script", r"<\/script")
-            if bundling.returncode:
-                raise RuntimeError("vl-convert could not bundle Vega")
-            with suppress(OSError):  # a folder that cannot be written costs a second each time
-                kept.parent.mkdir(exist_ok=True)
-                part = kept.with_suffix(f".{os.getpid()}")
-                part.write_text(made)
-                part.rename(kept)
-            return made
-
-        try:
-            yield script
-        except BaseException:
-            bundling.kill()  # or it complains that nobody reads what it writes
-            raise
-
-
-def render(study: Study, library: Callable[[], str]) -> bytes:
-    """The report of a sweep as one HTML file that needs nothing else; `library` is what `vega` gives."""
+def render(study: Study) -> bytes:
+    """The report of a sweep as one HTML file that needs nothing else."""
     content = _content(study)
-    files = {"css": style(HERE), "js": Markup((HERE / "page.js").read_text()), "library": Markup(library())}
+    library = Markup(_vega().replace("</script", r"<\/script"))
+    files = {"css": style(HERE), "js": Markup((HERE / "page.js").read_text()), "library": library}
     return template(HERE, text=text).render(**content, **files).encode()
+
+
+def _vega() -> str:
+    """Vega as one script, from the user's cache; another process bundles it, in a second, where it is not there yet."""
+    key = hashlib.sha256(f"{BUNDLE} {version('vl-convert-python')}".encode()).hexdigest()[:12]
+    path = in_cache(f"vega-{key}.js")
+    with suppress(OSError):
+        return path.read_text("utf-8")
+    made = subprocess.run([sys.executable, "-c", BUNDLE], stdout=subprocess.PIPE, check=True).stdout
+    keep(path, made)
+    return made.decode()
 
 
 def _content(study: Study) -> dict[str, Any]:

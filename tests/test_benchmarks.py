@@ -1,6 +1,7 @@
 """The benchmarks run, leave out by name what is not installed, and write what they measured."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,11 @@ def test_sweep_and_growth(tmp_path: Path) -> None:
     less, more = results["growth"]["model.depth"]["megabytes"]
     assert less < more
     assert "peer stack: No module named 'torch'" in (tmp_path / "README.md").read_text()
+
+
+def test_what_measures_less_than_the_committed_page_is_written_elsewhere() -> None:
+    command = [sys.executable, "-c", WITHOUT_PEERS, "step", "--quick", "--case", "10×16"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    page = Path(done.stdout.splitlines()[-1].removeprefix("written: "))
+    assert page.is_file() and page.parent != ROOT / "experiments" / "benchmarks", done.stderr
+    shutil.rmtree(page.parent)

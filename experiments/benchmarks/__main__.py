@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 from . import growth, report, step, sweep
@@ -16,10 +17,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="one round of little: does it work?")
     parser.add_argument("--rounds", type=int, default=40, help="of the step (default: 40)")
     parser.add_argument("--case", default="", help="only the networks whose name contains this, such as 10×16")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="the folder to write to")
+    parser.add_argument("--out", type=Path, help="the folder to write to (default: this one if all is measured)")
     given = parser.parse_args(arguments)
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"{', '.join(sorted(unknown))}: allowed are {', '.join(PARTS)}")
+    given.out = given.out or folder(given)
     given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "results.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
@@ -31,6 +33,15 @@ def main(arguments: list[str] | None = None) -> None:
     for part in given.parts or PARTS:
         results[part] = measure(part, given)
         report.write(results, given.out)
+    print(f"written: {given.out / 'README.md'}")
+
+
+def folder(given: argparse.Namespace) -> Path:
+    """Beside the committed page unless this measures less than it shows: then it would lose what is not measured."""
+    missing = {"torch", "jax"} - report.versions().keys()
+    if not (missing or given.quick or given.case):
+        return Path(__file__).parent
+    return Path(tempfile.mkdtemp(prefix="backscope-bench-"))
 
 
 def measure(part: str, given: argparse.Namespace) -> dict:

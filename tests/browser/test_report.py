@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -110,6 +111,23 @@ def test_it_is_read_in_the_dark_and_on_a_telephone(drawn, width, scheme):
     )
     box = page.locator("#profiles .panel svg").first.bounding_box()
     assert box["width"] <= width and box["height"] > 100
+
+
+def test_a_print_has_every_chart_however_early_it_is_made_and_heads_apart(visit, report):
+    page = visit(report)
+    page.add_init_script("window.setTimeout = () => 0")  # nothing is drawn later
+    page.reload()
+    assert page.locator("#losses svg.marks").count() == 0
+    page.pdf()
+    assert page.locator("[data-map] svg.marks, .panel svg.marks").count() == 2 + 4 + 4
+    page.emulate_media(media="print")
+    words = """nodes => nodes.map(node => {
+      const range = document.createRange();
+      range.selectNodeContents(node);
+      return [range.getBoundingClientRect().left, range.getBoundingClientRect().right];
+    })"""
+    heads = page.locator(".runs thead button").evaluate_all(words)
+    assert all(after - before > 5 for (_, before), (after, _) in pairwise(heads))
 
 
 def test_every_chart_has_words_for_those_who_do_not_see_it(drawn):

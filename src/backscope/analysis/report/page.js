@@ -158,10 +158,13 @@ function filled(spec, name, values) {
   return { ...spec, data: into };
 }
 
+// Drawn a panel at a time, so that the page answers meanwhile. Before a print nothing waits: what is left is drawn in
+// microtasks, which all run between the event and the print.
+const printing = new Promise((resolve) => addEventListener("beforeprint", resolve));
 for (const element of all("[data-map]")) await drawMap(element);
 for (const panel of all("[data-panel]")) {
   await drawPanel(panel);
-  await new Promise((resolve) => setTimeout(resolve)); // so that the page answers while it is drawn
+  await Promise.race([new Promise((resolve) => setTimeout(resolve)), printing]);
 }
 
 // MLflow's viewer shows the file in a sandbox: no link opens there, not even one to a place in this page.

@@ -1,13 +1,17 @@
 """Bad input: one line that names the key, its value and what is allowed; status 2; nothing trained or tracked."""
 
+import shutil
 import subprocess
 import sys
 import time
 
+import hydra
 import pytest
 
 from backscope import app
 from backscope.__main__ import main
+from backscope.config import CONF, ConfigError, check_values, errors
+from backscope.config.schema import GROUPS, parameters
 
 BAD = {
     # misspelt keys and names
@@ -18,6 +22,7 @@ BAD = {
     "+model.foo=3": "model.foo: no such key",
     "init.std=3": "init.std: no such key for the chosen init; it belongs to init=normal",
     "+init.std=3": "init.std: no such key for init=xavier",
+    "activation=tanh +activation.beta=1": "activation.beta: no such key for activation=tanh, which takes no parameters",
     "optimizer.momentum=0.9": "it belongs to optimizer=momentum|nesterov",
     "init=xaviar": "init=xaviar: no such option; did you mean xavier?",
     "data=digit": "data=digit: no such option; did you mean digits?",
@@ -102,6 +107,51 @@ def test_one_line_and_status_2(arguments, said, capsys, monkeypatch, tmp_path):
     assert captured.err.startswith("backscope: ") and captured.err.count("\n") == 1, captured.err
     assert said in captured.err and captured.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+GLOBAL = "# @package _global_\n"
+BAD_FILES = {
+    "experiment/bad: seed: [1, 2\ndtype: float32": "bad.yaml: line 2, column 6: not YAML: expected ',' or ']'",
+    "experiment/bad: seed: 1\nseed: 2": "bad.yaml: line 2, column 1: not YAML: found duplicate key seed",
+    "experiment/bad: seed: 1": "bad.yaml: an experiment is a mapping, and begins with `# @package _global_`",
+    f"experiment/bad: {GLOBAL}training: {{stepz: 40}}": "bad.yaml: training.stepz: no such key; did you mean",
+    f"experiment/bad: {GLOBAL}modell: {{depth: 3}}": "bad.yaml: modell: no such key; did you mean model?",
+    f"experiment/bad: {GLOBAL}training: {{steps: abc}}": "bad.yaml: training.steps=abc: allowed is an integer in [0, ",
+    f"experiment/bad: {GLOBAL}training: {{steps: null}}": "bad.yaml: training.steps=null: allowed is an integer in [0,",
+    f"experiment/bad: {GLOBAL}model: 3": "bad.yaml: experiment/bad: Merge error: int is not a subclass of Model",
+    f"experiment/bad: {GLOBAL}hydra: {{mode: NOPE}}": "bad.yaml: hydra.mode=NOPE: Invalid value 'NOPE', expected",
+    f"experiment/bad: {GLOBAL}defaults: 3": "Invalid defaults list in 'experiment/bad', defaults must be a list",
+    "init/bad: name: [he": "bad.yaml: line 1, column 10: not YAML: expected ',' or ']'",
+    "init/bad: name: hee": "init.name=hee: allowed is one of zeros",
+    "tracking/bad: urii: x": "bad.yaml: tracking.urii: no such key; did you mean tracking.uri?",
+}
+
+
+@pytest.mark.parametrize("mode", ["", "-m"])
+@pytest.mark.parametrize(("file", "said"), BAD_FILES.items(), ids=BAD_FILES)
+def test_a_bad_file_is_named_in_one_line(file, said, mode, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", [])
+    folder = shutil.copytree(CONF, tmp_path / "conf")
+    option, _, text = file.partition(": ")
+    (folder / f"{option}.yaml").write_text(text)
+    there = hydra.main(config_path=str(folder), config_name="config", version_base="1.3")
+    monkeypatch.setattr(app, "hydra_main", there(app.hydra_main.__wrapped__))
+    monkeypatch.setattr(errors, "CONF", folder)
+    group, _, name = option.partition("/")
+    assert main([*mode.split(), f"{group}={name}", *["tracking=none"] * (group != "tracking")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("backscope: ") and captured.err.count("\n") == 1 and captured.out == ""
+    assert said in captured.err
+    assert said[:4] != "bad." or f" {folder / option}.yaml: " in captured.err
+
+
+def test_an_option_without_parameters_says_how_it_gets_one(monkeypatch):
+    def swish(beta: float = 1.0):
+        pass
+
+    monkeypatch.setitem(GROUPS["activation"], "swish", swish)
+    with pytest.raises(ConfigError, match=r"beta: no such key for it, which takes no parameters; .* such as Positive"):
+        check_values("activation", {"beta": 1.0}, parameters("activation", "swish"), " for it")
 
 
 def test_an_unreachable_server_is_refused_within_seconds(capsys, monkeypatch):

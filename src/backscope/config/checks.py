@@ -35,6 +35,9 @@ def unknown(key: str, known: list[str], where: str = "") -> ConfigError:
     >>> unknown("model.dept", ["model.depth", "model.width"])
     ConfigError('model.dept: no such key; did you mean model.depth? Known are model.depth, model.width')
     """
+    if not known:
+        hint = "an argument is one if its annotation says what is allowed, such as Positive of nn/domains.py"
+        return ConfigError(f"{key}: no such key{where}, which takes no parameters; {hint}")
     near = get_close_matches(key, known, 1, 0.6)
     hint = f"; did you mean {near[0]}?" if near else "."
     return ConfigError(f"{key}: no such key{where}{hint} Known are {', '.join(known)}")

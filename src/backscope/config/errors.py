@@ -7,7 +7,8 @@ from typing import Any, NoReturn, get_type_hints
 
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from backscope.config.checks import ConfigError, refuse, unknown
 from backscope.config.composing import CONF
@@ -49,13 +50,17 @@ def explain(error: Exception, overrides: Sequence[str]) -> str | None:
         return text
     if "Config group override must be a string" in text:
         return str(_bad_group(overrides))
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
+        return f"{mark.name}: line {mark.line + 1}, column {mark.column + 1}: not YAML: {error.problem}"
+    if text.startswith("Invalid defaults list in"):
+        return text
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not an override: allowed is key=value"
     for pattern, say in _PATTERNS.items():
         if match := re.search(pattern, text):
-            return str(say(*match.groups(), text, error.__cause__))
+            return str(say(*match.groups(), text, error.__cause__ or error.__context__))
     return " ".join((text or str(error.__cause__)).split())[:300]
 
 
@@ -83,6 +88,19 @@ def _bad_value(override: str, text: str, cause: Any) -> ConfigError:
     if head in SECTIONS and not name:
         allowed = f"set key by key: {', '.join(f'{head}.{each}' for each in hints)}"
     return refuse(key, value, allowed) if allowed else ConfigError(f"{key}={value}: {str(cause).splitlines()[0]}")
+
+
+def _bad_file(option: str, text: str, cause: Any) -> ConfigError:
+    """A key or a value in the file of an option that the schema refused."""
+    file, key = CONF / f"{option}.yaml", getattr(cause, "full_key", None) or ""
+    if key == option.partition("/")[0] == "experiment":
+        return ConfigError(f"{file}: an experiment is a mapping, and begins with `# @package _global_`")
+    if isinstance(cause, ConfigKeyError):
+        return ConfigError(f"{file}: {_no_key(key, text, cause)}")
+    if key and (value := re.search(r"[Vv]alue '(.*?)'", text)):
+        shown = "null" if value[1] == "None" else value[1]
+        return ConfigError(f"{file}: {_bad_value(f'{key}={shown}', text, cause)}")
+    return ConfigError(f"{file}: {key or option}: {str(cause).splitlines()[0]}")
 
 
 def _no_option(group: str, option: str, text: str, cause: Any) -> ConfigError:
@@ -114,4 +132,5 @@ _PATTERNS: dict[str, Callable[..., ConfigError]] = {
     r"Could not find '(.*)/([^/']*)'": _no_option,
     r"Ambiguous value for argument '(.*?)'\n": _needs_sweep,
     r"Sweep parameters '(.*)' requires": _needs_sweep,
+    r"^In '([^']*)': ": _bad_file,
 }

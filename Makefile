@@ -53,7 +53,7 @@ server: export MLFLOW_BACKEND_STORE_URI := $(or $(STORE),$(MLFLOW_BACKEND_STORE_
 server: $(READY) ## a tracking server: STORE=postgresql://user@host/db make server AUTH=1 ARGS="--host 0.0.0.0"
 	@exec $(BIN)/python -m backscope.commands.server $(if $(filter-out 0,$(AUTH)),--auth) $(ARGS)
 
-reproduce: $(READY) ## run again and compare bit for bit: RUN=<run id>, CONFIG=<its config.yaml> or EXPERIMENT=<ablation>
+reproduce: $(READY) ## run again and compare bit for bit: RUN=latest or <run id>, CONFIG=<its config.yaml> or EXPERIMENT=<ablation>
 	@$(BIN)/python -m backscope.commands.reproduce $(RUN) $(if $(CONFIG),--config "$(CONFIG)") \
 		$(if $(filter-out file,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") $(ARGS)
 

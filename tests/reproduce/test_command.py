@@ -38,6 +38,13 @@ def test_bad_arguments(arguments, said, capsys):
     assert error.startswith("backscope: ") and said in error and error.count("\n") == 1
 
 
+def test_latest_is_the_newest_run(recorded, reproduce):
+    status, said = reproduce("latest")
+    assert status == 0 and recorded.run_id in said and "bit for bit" in said
+    recorded.change("UPDATE runs SET status = 'FAILED'")
+    assert reproduce("latest")[1].startswith("backscope: RUN=latest: no finished run in ")
+
+
 def test_other_circumstances_are_named(reproduce, recorded):
     recorded.change("UPDATE tags SET value = '1.26.4' WHERE key = 'version.numpy'")
     recorded.change("UPDATE tags SET value = 'Z80' WHERE key = 'cpu'")

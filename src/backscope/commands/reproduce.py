@@ -1,6 +1,6 @@
 """`make reproduce`: run again what was recorded, and compare every number with it, bit for bit.
 
-RUN=<run id> compares with a run in MLflow, CONFIG=<config.yaml> with the trace.parquet beside it, and
+RUN=<run id> or RUN=latest compares with a run in MLflow, CONFIG=<config.yaml> with the trace.parquet beside it, and
 EXPERIMENT=<name> an ablation with what the lab book has committed. Nothing is tracked or overwritten. Durations are
 not compared. Exit status: 0 if all is identical, or within the relative tolerance that was given, 1 if it is not, 2
 for what is not allowed.
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reproduce(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     if sum(map(bool, (options.runs, options.config, options.experiment))) != 1:
-        raise ConfigError("reproduce: allowed is one of RUN=<run id>, CONFIG=<config.yaml> and EXPERIMENT=<ablation>")
+        raise ConfigError(
+            "reproduce: allowed is one of RUN=<run id>|latest, CONFIG=<config.yaml> and EXPERIMENT=<ablation>"
+        )
     tolerance = _tolerance(options.tolerance)
     if options.experiment:
         return _experiment(options.experiment, tolerance)
@@ -43,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="backscope.commands.reproduce", description="Run again what was recorded, and compare bit for bit."
     )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="the id of a finished run in MLflow")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="the id of a finished run in MLflow, or latest")
     parser.add_argument("--config", metavar="FILE", help="a run's config.yaml; the trace.parquet beside it is compared")
     parser.add_argument("--trace", metavar="FILE", help="a trace that is not beside the config.yaml")
     parser.add_argument("--experiment", metavar="NAME", help="an ablation, compared with its folder in experiments/")

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 FILE = "backprop.html"
-LATEST = "latest"
-NEWEST = ["attributes.start_time DESC"]
-SEARCHED = 1000  # of the newest runs: a sweep's parent is the only one that has no trace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +51,7 @@ def make(runs: Sequence[str], uri: str | None = None) -> tuple[list["Run"], byte
 
     located = store.locate(uri)
     with store.reading(located) as client:
-        found = [_found(client, each, located) for each in runs]
+        found = [original.found(client, each, located) for each in runs]
         traces = [reader.read_trace(client, run.info.run_id, run.info.artifact_uri) for run in found]
         rows = [reader.run(run.info.run_id, located).iloc[0].to_dict() | _data(run) for run in found]
     return found, page.render([passes.passes(row, trace) for row, trace in zip(rows, traces, strict=True)])
@@ -69,21 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     parser.add_argument("--uri", help="the store of the runs (default: mlflow.db at the top of the project)")
     return parser
-
-
-def _found(client: "MlflowClient", text: str, uri: str) -> "Run":
-    """The run of this id, or the newest that is finished.
-
-    Raises StoreError if there is none.
-    """
-    if text != LATEST:
-        return original.found(client, text, uri)
-    experiments = [each.experiment_id for each in client.search_experiments()]
-    runs = client.search_runs(experiments, "attributes.status = 'FINISHED'", max_results=SEARCHED, order_by=NEWEST)
-    trained = [run for run in runs if run.data.tags.get("kind") != "sweep"]
-    if not trained:
-        raise store.StoreError(f"RUN={LATEST}: no finished run in {store.shown(uri)}; `make run` makes one")
-    return trained[0]
 
 
 def _data(run: "Run") -> dict[str, Any]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
+LATEST = "latest"
+NEWEST = ["attributes.start_time DESC"]
+SEARCHED = 1000  # of the newest runs: a sweep's parent is the only one that has no trace
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -43,7 +46,7 @@ class Original:
 
 
 def of_run(run_id: str, uri: str | None = None) -> Original:
-    """A finished run of a store, by MLflow's id or by the one in its description (tag `entry`).
+    """A finished run of a store, by MLflow's id, by the one in its description (tag `entry`), or the `latest`.
 
     Raises StoreError if there is none, or not all of it, and ConfigError for a configuration that is not allowed.
     """
@@ -119,12 +122,14 @@ def _tracking() -> dict[str, Any]:
 
 
 def found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
-    """The run of this id, if it is one that has finished.
+    """The run of this id, if it is one that has finished; of those, `latest` is the newest.
 
     Raises StoreError if there is none, or it is a sweep, deleted or not finished.
     """
     from mlflow.exceptions import MlflowException
 
+    if run_id == LATEST:
+        return _latest(client, uri)
     here = f"RUN={run_id}"
     try:
         run = client.get_run(run_id)
@@ -143,6 +148,15 @@ def found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
         why = f" ({run.data.tags['error']})" if "error" in run.data.tags else ""
         raise store.StoreError(f"{here}: it is {run.info.status}{why}; allowed is a run that is FINISHED")
     return run
+
+
+def _latest(client: "MlflowClient", uri: str) -> "Run":
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = client.search_runs(experiments, "attributes.status = 'FINISHED'", max_results=SEARCHED, order_by=NEWEST)
+    trained = [run for run in runs if run.data.tags.get("kind") != "sweep"]
+    if not trained:
+        raise store.StoreError(f"RUN={LATEST}: no finished run in {store.shown(uri)}; `make run` makes one")
+    return trained[0]
 
 
 def _sent(client: "MlflowClient", entry: str) -> "list[Run]":

@@ -152,10 +152,40 @@ def step(results: dict) -> str:
 
 def targets(results: dict) -> str:
     """Which of the project's targets are met, in how many networks."""
-    rows = [row for target in TARGETS if (row := target.row(results))]
+    rows = [row for target in TARGETS if (row := target.row(results))] + [*together(results), *compiled(results)]
     return "\nWhat the step is meant to reach:\n\n" + table(
         ["target", "met", "worst case", "reached there", "by the floor"], rows
     )
+
+
+def together(results: dict) -> list[list[str]]:
+    """What a replica of 16 costs, over a network of its own."""
+    alone, sixteen = (results.get(f"10×16 tanh sgd f64 B=32{more}") for more in ("", " 16 replicas"))
+    if not (alone and sixteen):
+        return []
+    ratio = sixteen["microseconds"]["backscope"] / 16 / alone["microseconds"]["backscope"]
+    return [
+        ["a replica of 16 takes ≤ 0.5 × a network of its own", f"{ratio <= 0.5:d} of 1", "10×16", f"{ratio:.2f}×", ""]
+    ]
+
+
+def compiled(results: dict) -> list[list[str]]:
+    """JAX's scan over a run of 200 steps, with its compilation."""
+    ratios = {
+        name: seconds(each, "JAX scan") / seconds(each, "backscope")
+        for name, each in results.items()
+        if "JAX scan" in each["before"]
+    }
+    if not ratios:
+        return []
+    worst, met = min(ratios, key=lambda name: ratios[name]), sum(ratio > 1 for ratio in ratios.values())
+    text = "JAX scan takes > 1 × over 200 steps with compilation"
+    return [[text, f"{met} of {len(ratios)}", worst, f"{ratios[worst]:.2f}×", ""]]
+
+
+def seconds(result: dict, label: str) -> float:
+    """A run of 200 steps, with all that comes before the first."""
+    return result["before"][label] + 200e-6 * result["microseconds"][label]
 
 
 def parts_of_a_step(results: dict) -> str:
@@ -190,12 +220,7 @@ def compilation(results: dict) -> str:
     ]
     rows = []
     for name, each in results.items():
-        whole = {
-            label: each["before"][label] + 200e-6 * each["microseconds"][label]
-            for label in labels
-            if label in each["before"]
-        }
-        rows.append([name, *(f"{whole[label]:.2f} s" if label in whole else "–" for label in labels)])
+        rows.append([name, *(f"{seconds(each, label):.2f} s" if label in each["before"] else "–" for label in labels)])
     return (
         "\nA run of 200 steps with building and compiling the network, which a sweep pays for every architecture:\n\n"
         + table(["network", *labels], rows)
@@ -262,4 +287,11 @@ def growth(results: dict) -> str:
                 f"{slopes['megabytes']:.2f}",
             ]
         )
-    return GROWTH.format(base=base) + "\n" + table(["axis", "from … to", "seconds", "slope", "MB", "slope"], rows)
+    text = GROWTH.format(base=base) + "\n" + table(["axis", "from … to", "seconds", "slope", "MB", "slope"], rows)
+    values, took = results["runs"]["values"], results["runs"]["seconds"]
+    if len(values) > 1:
+        each = 1e3 * (took[-1] - took[-2]) / (values[-1] - values[-2])
+        text += (
+            f"\nA sweep's first seconds are imports; from {values[-2]} to {values[-1]} runs, each adds {each:.0f} ms.\n"
+        )
+    return text

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 EXPERIMENT ?= default_study
 RESUME ?= 1
+PORT = 5000
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
@@ -41,9 +42,8 @@ report: $(READY) ## the report of a sweep, one HTML file: make report SWEEP=defa
 pictures: $(READY) ## the README's screens anew, of what make sweep left in the store; needs chromium
 	@$(BIN)/python -m experiments.pictures $(ARGS)
 
-ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
-		--backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+ui: $(READY) ## browse the runs in MLflow's UI, http://127.0.0.1:5000, or another: make ui PORT=5001
+	@exec $(BIN)/python -m backscope.commands.ui --port $(PORT)
 
 show: $(READY) ## backpropagation itself as a page, from one run or two: make show RUN=latest RUN2=<run id> ARGS=--open
 	@$(BIN)/python -m backscope.commands.show $(RUN) $(RUN2) $(ARGS)

@@ -151,6 +151,10 @@ def test_tracked_runs_are_read_back(uri, tracked):
     again = bs.train(init="he", **SMALL)
     for run in (tracked.index[0], tracked.iloc[0]):
         pd.testing.assert_frame_equal(bs.trace(run, uri), bs.trace(again))
+    for read in (bs.trace, lambda nope, uri: bs.compare(again, nope, uri=uri)):
+        for nope in ("nope", "0" * 32):
+            with pytest.raises(StoreError, match=f"^RUN={nope}: no such run in sqlite:///[^\\n]*$"):
+                read(nope, uri)
     with pytest.raises(StoreError, match="experiment=nothing: no such experiment"):
         bs.runs("nothing", uri=uri)
 

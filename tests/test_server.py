@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backscope.__main__ import main
-from backscope.commands import server
+from backscope.commands import server, ui
 from backscope.tracking import reader
 
 AXES = ("init=zeros,xavier", "optimizer=sgd,adam", "model.width=16", "model.depth=3", "training.steps=5", "replicas=2")
@@ -128,3 +128,17 @@ def test_a_server_that_cannot_start_says_why_in_one_line(arguments, uri, said, f
         assert server.main(words) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and said.format(taken=taken) in lines[0] and "secret" not in lines[0]
+
+
+def test_the_ui_listens_where_it_is_told_and_names_a_port_that_is_taken(free_port, monkeypatch, capsys):
+    became = []
+    monkeypatch.setattr(ui.os, "execv", lambda _, words: became.append(" ".join(words)))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        assert ui.main(["--port", str(taken)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"backscope: PORT={taken}: Address already in use; ") and said.count("\n") == 1
+    assert became == []
+    port = free_port()
+    ui.main(["--port", str(port)])
+    assert f"mlflow ui --host 127.0.0.1 --port {port} " in became[0]

@@ -108,7 +108,10 @@ def runs(experiment: str, sweep: str | None = None, uri: str | None = None) -> p
 
 
 def trace(run: Any, uri: str | None = None) -> pd.DataFrame:
-    """Every measurement of a run: the id of a tracked one, its row of `runs`, or a Result."""
+    """Every measurement of a run: the id of a tracked one, its row of `runs`, or a Result.
+
+    Raises StoreError if there is no such run.
+    """
     return run.history if isinstance(run, Result) else reader.trace(_run_id(run), uri)
 
 

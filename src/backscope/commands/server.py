@@ -29,7 +29,9 @@ def _serve(arguments: Sequence[str] | None) -> int:
     options, further = _parser().parse_known_args(arguments)
     if options.auth and find_spec("flask_wtf") is None:
         raise ConfigError("AUTH=1: Flask-WTF is missing; install it with `.venv/bin/pip install -e .[server]`")
-    _check_address(options.host, options.port)
+    address = f"--host={options.host} --port={options.port}"
+    allowed = "allowed is an address of this machine and a free port"
+    check_address(options.host, options.port, f"{address}: {{}}; {allowed}")
     uri = _database()
     environment = {
         "MLFLOW_BACKEND_STORE_URI": uri,
@@ -44,10 +46,10 @@ def _serve(arguments: Sequence[str] | None) -> int:
     elif options.host not in store.LOOPBACK:
         print(f"backscope: whoever reaches {options.host} can read and delete all runs; AUTH=1 asks for a password")
     artifacts = store.folder(uri).as_uri()
-    address = ["--host", options.host, "--port", str(options.port), "--workers", str(options.workers)]
+    listen = ["--host", options.host, "--port", str(options.port), "--workers", str(options.workers)]
     print(f"runs in {store.shown(uri)}, artifacts in {artifacts}")
     print(f'make sweep ARGS="tracking.uri=http://{options.host}:{options.port}" sends a sweep there', flush=True)
-    server = [sys.executable, "-m", "mlflow", "server", *address, "--artifacts-destination", artifacts, *further]
+    server = [sys.executable, "-m", "mlflow", "server", *listen, "--artifacts-destination", artifacts, *further]
     os.execv(sys.executable, server)
 
 
@@ -65,16 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_address(host: str, port: int) -> None:
-    """Raise ConfigError unless the port is free."""
+def check_address(host: str, port: int, refusal: str) -> None:
+    """Raise ConfigError unless the port is free: the refusal, with the reason put in."""
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except (OSError, OverflowError) as error:
         reason = str(getattr(error, "strerror", None) or error).split(" (")[0].rstrip(".")
-        raise ConfigError(
-            f"--host={host} --port={port}: {reason}; allowed is an address of this machine and a free port"
-        ) from None
+        raise ConfigError(refusal.format(reason)) from None
 
 
 def _database() -> str:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LATEST = "latest"
 NEWEST = ["attributes.start_time DESC"]
 SEARCHED = 1000  # of the newest runs: a sweep's parent is the only one that has no trace
-UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def found(client: "MlflowClient", run_id: str, uri: str) -> "Run":
     try:
         run = client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code not in UNKNOWN:
+        if error.error_code not in reader.UNKNOWN:
             raise
         sent = _sent(client, run_id)
         if not sent:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 PAGE = 1000
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an id that no run has
 HEXADECIMAL = {"config_hash", "code", "git.commit"}
 FIRST = ["attributes.start_time ASC"]
 DESCRIPTION = re.compile(
@@ -57,17 +58,22 @@ def runs(
 
 
 def run(run_id: str, uri: str | None = None) -> "pd.DataFrame":
-    """One run, as `runs` has it."""
+    """One run, as `runs` has it.
+
+    Raises StoreError if there is none of this id.
+    """
     import pandas as pd
 
-    found = store.client(locate(uri)).get_run(run_id)
-    return pd.DataFrame([_row(found)]).set_index("run_id").apply(numeric)
+    return pd.DataFrame([_row(_get(run_id, locate(uri)))]).set_index("run_id").apply(numeric)
 
 
 def trace(run_id: str, uri: str | None = None) -> "pd.DataFrame":
-    """Every measurement of a run: quantity, step, replica, layer (0: the whole network), value."""
-    client = store.client(locate(uri))
-    return read_trace(client, run_id, client.get_run(run_id).info.artifact_uri)
+    """Every measurement of a run: quantity, step, replica, layer (0: the whole network), value.
+
+    Raises StoreError if there is no run of this id, or it has no trace.
+    """
+    located = locate(uri)
+    return read_trace(store.client(located), run_id, _get(run_id, located).info.artifact_uri)
 
 
 def traces(runs: "pd.DataFrame", uri: str | None = None) -> "dict[str, pd.DataFrame]":
@@ -109,6 +115,18 @@ def artifact(client: "MlflowClient", run_id: str, artifacts: str, name: str) -> 
             return Path(client.download_artifacts(run_id, name, temporary)).read_bytes()
     except Exception as error:  # what a store of artifacts raises is its own
         raise store.StoreError(f"RUN={run_id}: its file {name} is missing: {str(error).splitlines()[0]}") from error
+
+
+def _get(run_id: str, uri: str) -> "Run":
+    from mlflow.exceptions import MlflowException
+
+    with store.reading(uri) as client:
+        try:
+            return client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN:
+                raise
+            raise store.StoreError(f"RUN={run_id}: no such run in {store.shown(uri)}") from None
 
 
 def _row(run: "Run") -> dict[str, object]:

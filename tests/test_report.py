@@ -129,11 +129,11 @@ def test_the_page_says_the_verdict_of_every_run_with_its_evidence(basic):
 
 def test_every_number_in_the_heat_maps_is_that_of_the_run(basic):
     data = Page(page.render(basic)).data
-    for name, shown in (("grad_ratio", np.log10), ("test_accuracy", float)):
+    for name, shown in (("grad_ratio", np.log10), ("delta_ratio", np.log10), ("test_accuracy", float)):
         for cell, value in zip(data["maps"][name], basic.runs[f"summary/{name}"], strict=True):
             if np.isnan(value):
                 assert cell is None
-            elif value > 0 or name != "grad_ratio":
+            elif value > 0 or "ratio" not in name:
                 assert cell["value"] == pytest.approx(shown(value), rel=1e-3)
             else:
                 assert cell["exact"] and cell["value"] is None and cell["text"] == "0"

@@ -271,7 +271,9 @@ class Sweep:
 
                 files = sweep_files(run, self.uri)
             except Exception as error:  # a report that cannot be made must not keep the sweep from being closed
-                note += f"\n\nno report: {type(error).__name__}: {error}"
+                reason = f"no report: {type(error).__name__}: {error}"
+                note += f"\n\n{reason}"
+                self._say(reason)
         sweeps.finish_sweep(self.client, parent, description=note, status=status, numbers=numbers, files=files)
         if files and (folder := store.local(run.info.artifact_uri)):
             self._say(f"report: {folder / 'report.html'}")

@@ -119,7 +119,7 @@ def test_a_print_has_every_chart_however_early_it_is_made_and_heads_apart(visit,
     page.reload()
     assert page.locator("#losses svg.marks").count() == 0
     page.pdf()
-    assert page.locator("[data-map] svg.marks, .panel svg.marks").count() == 2 + 4 + 4
+    assert page.locator("[data-map] svg.marks, .panel svg.marks").count() == 3 + 4 + 4
     page.emulate_media(media="print")
     words = """nodes => nodes.map(node => {
       const range = document.createRange();
@@ -133,7 +133,7 @@ def test_a_print_has_every_chart_however_early_it_is_made_and_heads_apart(visit,
 def test_every_chart_has_words_for_those_who_do_not_see_it(drawn):
     page = drawn()
     named = page.locator("[role=img], [role=region]").evaluate_all("nodes => nodes.map(node => node.ariaLabel)")
-    assert len(named) == 12 and all(named)
+    assert len(named) == 13 and all(named)
     assert any("xavier · tanh: depth 2 at initialization" in name for name in named)
     assert page.locator("main h2").count() == 6 and page.locator("h1").count() == 1
     assert page.locator("input, select").evaluate_all("nodes => nodes.every(node => node.labels.length === 1)")

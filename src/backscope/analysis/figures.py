@@ -22,6 +22,7 @@ from backscope.probes import PROBES
 
 GUIDE = 1e-3  # a healthy update moves a layer's weights by about a thousandth
 WIDTH, HEIGHT, GAP = 2.7, 2.2, 1.65  # of panels and between them, in inches: a legend stands at the right of its panel
+PARTS = {"train": "step's batch", "test": "test data"}  # whose loss is tracked
 LEFT, BOTTOM, TOP = 0.7, 0.5, 0.35
 Panel = Callable[[Axes, pd.DataFrame], Cube]
 
@@ -119,13 +120,15 @@ def heatmap(axes: Axes, trace: pd.DataFrame, quantity: str = "grad_norm") -> Cub
 
 
 def losses(axes: Axes, trace: pd.DataFrame) -> Cube:
-    """The loss of training and test over the steps."""
-    for part, color in sequence(["train", "test"]).items():
+    """The loss of each step's batch and of the test data over the steps."""
+    for part, color in sequence(PARTS).items():
         if f"{part}/loss" not in set(trace["quantity"]):
             continue
         measured = cube(trace, f"{part}/loss")
         low, middle, high = spread(measured.values[:, :, 0], 1)
-        axes.plot(measured.steps, middle, color=color, label=part, marker="o" if len(measured.steps) < 30 else "")
+        axes.plot(
+            measured.steps, middle, color=color, label=PARTS[part], marker="o" if len(measured.steps) < 30 else ""
+        )
         axes.fill_between(measured.steps, low, high, color=color, alpha=0.2, linewidth=0)
     axes.set(xlabel="step", ylabel="loss")
     axes.legend()

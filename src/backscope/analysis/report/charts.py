@@ -14,6 +14,7 @@ from backscope.analysis.report.panels import Scale
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 INK = "currentColor"
+LOSS = "loss of the step's batch"
 DASHES = ([1, 0], [2, 2], [8, 3], [8, 3, 2, 3])
 THEORY = [5, 4]
 EXACT_ZERO = "#b8b8b8"
@@ -103,9 +104,9 @@ def profiles(scale: Scale, colors: int, axes: Sequence[str]) -> dict[str, Any]:
 
 
 def losses(scale: Scale, colors: int, axes: Sequence[str]) -> dict[str, Any]:
-    """The training loss over the steps."""
+    """The loss of each step's batch."""
     x = {"domain": scale.across, "nice": False}
-    axis = {"title": "log₁₀ training loss" if scale.logarithmic else "training loss"}
+    axis = {"title": f"log₁₀ {LOSS}" if scale.logarithmic else LOSS}
     y = {
         "field": "y",
         "type": "quantitative",
@@ -114,7 +115,7 @@ def losses(scale: Scale, colors: int, axes: Sequence[str]) -> dict[str, Any]:
     }
     steps = {"field": "x", "type": "quantitative", "axis": {"title": "step", "grid": False}, "scale": x}
     size = {"width": 278, "height": 120}
-    return _chart("training loss", "points", **size, encoding={"x": steps}, layer=_lines(y, colors, axes))
+    return _chart(LOSS, "points", **size, encoding={"x": steps}, layer=_lines(y, colors, axes))
 
 
 def _lines(y: dict[str, Any], colors: int, axes: Sequence[str]) -> list[dict[str, Any]]:

@@ -85,7 +85,8 @@ class Configuration:
         if self.networks == 1:
             return Estimate(*3 * (float(self.of(f"summary/{name}")[0]),), level=0.0, seeds=1)
         if self.networks > len(self.rows):
-            return estimate(self.samples[name].dropna())
+            of_networks = self.samples[name].dropna()
+            return estimate(of_networks) if len(of_networks) else None
         runs = self.study.runs.iloc[list(compress(self.rows, known))]
         return estimate(values(runs, name, lambda run_id: self.study.traces[run_id]))
 
@@ -110,7 +111,7 @@ class Configuration:
         return _pooled(predicted.layers, [predicted.values[0]])
 
     def losses(self) -> Curve | None:
-        """The training loss over the steps."""
+        """The loss of each step's batch."""
         cubes = [cube(trace, "train/loss") for trace in self.finished if _has(trace, "train/loss")]
         if not cubes:
             return None

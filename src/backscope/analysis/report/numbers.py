@@ -10,11 +10,12 @@ import pandas as pd
 
 from backscope.analysis.intervals import Estimate
 
-RATIO = "grad_ratio"
+RATIO, DELTA = RATIOS = ("grad_ratio", "delta_ratio")  # layer 1 over the last hidden layer: the verdict looks at both
 SCORES = {"test_accuracy": "test accuracy", "test_r2": "test R²", "test_loss": "test loss"}
-TITLES = {RATIO: "log₁₀ of ‖∂L/∂W‖ in layer 1 over that in the last hidden layer"} | SCORES
-FORMATS = {RATIO: ".2f", "test_accuracy": ".3f", "test_r2": ".3f", "test_loss": ".3g"}
-BRIEF = {RATIO: ".1f", "test_accuracy": ".2f", "test_r2": ".2f", "test_loss": ".2g"}  # for a small cell
+OVER = "in layer 1 over that in the last hidden layer"
+TITLES = {RATIO: f"log₁₀ of ‖∂L/∂W‖ {OVER}", DELTA: f"log₁₀ of the RMS of δ {OVER}"} | SCORES
+FORMATS = {RATIO: ".2f", DELTA: ".2f", "test_accuracy": ".3f", "test_r2": ".3f", "test_loss": ".3g"}
+BRIEF = {RATIO: ".1f", DELTA: ".1f", "test_accuracy": ".2f", "test_r2": ".2f", "test_loss": ".2g"}  # for a small cell
 CLAMP = 6.0  # decades at which a ratio has its darkest colour
 DIVERGING = ("#0072B2", "#f4f3ee", "#D55E00")  # the colours of vanishing and exploding, and paper
 ZERO = -math.inf  # the logarithm of a ratio of 0
@@ -35,21 +36,21 @@ def score(runs: pd.DataFrame) -> str:
 
 def shown(name: str, value: float) -> float:
     """A number as it is shown: of a ratio its logarithm."""
-    if name != RATIO or math.isnan(value):
+    if name not in RATIOS or math.isnan(value):
         return value
     return math.log10(value) if value > 0 else ZERO
 
 
 def words(name: str, found: Estimate | None) -> str:
-    """A median with the interval that it has.
+    r"""A median with the interval that it has.
 
     >>> words("grad_ratio", Estimate(1e-3, 1e-4, 1e-2, 0.9, 5)), words("test_accuracy", None)
-    ('−3.00 [−4.00, −2.00]', '')
+    ('−3.00 [−4.00,\xa0−2.00]', '')
     """
     if found is None:
         return ""
     middle, low, high = (number(shown(name, value), FORMATS[name]) for value in (found.median, found.low, found.high))
-    return f"{middle} [{low}, {high}]" if found.level else middle
+    return f"{middle} [{low},\N{NO-BREAK SPACE}{high}]" if found.level else middle
 
 
 def heat(name: str, found: Sequence[Estimate | None]) -> Heat:
@@ -60,7 +61,7 @@ def heat(name: str, found: Sequence[Estimate | None]) -> Heat:
     cells = [
         {
             "value": float(f"{value:.4g}") if math.isfinite(value) else None,
-            "text": "0" if name == RATIO and value == ZERO else number(value, BRIEF[name]),
+            "text": "0" if name in RATIOS and value == ZERO else number(value, BRIEF[name]),
             "tip": words(name, each),
             "ink": "#fff" if math.isfinite(value) and place(value) else "#111",
             "exact": not math.isfinite(value),
@@ -74,7 +75,7 @@ def heat(name: str, found: Sequence[Estimate | None]) -> Heat:
 
 def _scale(name: str, finite: np.ndarray) -> tuple[dict[str, Any], Callable[[float], bool]]:
     """Vega's scale of colours for these values, and which values are so dark that white is read on them."""
-    if name == RATIO:
+    if name in RATIOS:
         end = min(max(3.0, *np.abs(finite)), CLAMP) if len(finite) else 3.0
         scale = {"domain": [-end, 0, end], "range": list(DIVERGING), "clamp": True, "interpolate": "rgb"}
         return scale, lambda value: abs(value) > 0.7 * end

@@ -17,7 +17,7 @@ from backscope.analysis.look import style, template
 from backscope.analysis.report import charts
 from backscope.analysis.report.configurations import Configuration, configurations
 from backscope.analysis.report.grid import Grid, grid, text
-from backscope.analysis.report.numbers import RATIO, TITLES, Heat, heat, score
+from backscope.analysis.report.numbers import RATIOS, TITLES, Heat, heat, score
 from backscope.analysis.report.panels import Drawn, Panels, losses, panels, profiles
 from backscope.analysis.report.study import Study
 from backscope.analysis.report.table import columns, where
@@ -30,12 +30,12 @@ MOST_FAILURES, MOST_WORDS = 20, 12  # that are named
 BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 SIGNS = dict(zip((*VERDICTS, "failed"), "✓∞=✕↑↓▬!", strict=True))
 MEANINGS = {
-    "healthy": "none of the others applies",
+    "healthy": "none of the others applies; a verdict is about gradients and signals, it says nothing of the score",
     "diverged": "the loss was not finite in more than half of the replicas",
     "symmetric": "a hidden layer has 1 distinct neuron at the last step",
     "dead": "in a hidden layer f′ is exactly 0 for the whole batch in 90 % of the units",
-    "exploding": "‖∂L/∂W‖ or δ is over 1000 times larger in layer 1 than in the last hidden layer",
-    "vanishing": "‖∂L/∂W‖ or δ is over 1000 times smaller in layer 1 than in the last hidden layer",
+    "exploding": "‖∂L/∂W‖ or the RMS of δ is over 1000 times larger in layer 1 than in the last hidden layer",
+    "vanishing": "‖∂L/∂W‖ or the RMS of δ is over 1000 times smaller in layer 1 than in the last hidden layer",
     "saturated": "in a hidden layer half of the activations lie where f is flat",
     "failed": "the run raised an error, or was ended",
 }
@@ -64,7 +64,7 @@ def _content(study: Study) -> dict[str, Any]:
     """What the template shows, by its names for it."""
     found = configurations(study)
     cells, laid, judged = grid(study.axes, found), panels(study.axes, found), score(study.runs)
-    maps = {name: heat(name, [each.number(name) for each in found]) for name in (RATIO, judged)}
+    maps = {name: heat(name, [each.number(name) for each in found]) for name in (*RATIOS, judged)}
     maps = {name: each for name, each in maps.items() if any(each.cells)}
     made = {"profiles": profiles(laid, found), "losses": losses(laid, found)}
     drawn = {kind: each for kind, each in made.items() if each is not None}
@@ -82,6 +82,7 @@ def _content(study: Study) -> dict[str, Any]:
         "dashes": charts.DASHES,
         "described": {kind: _described(laid, found, each) for kind, each in drawn.items()},
         "maps": {name: TITLES[name] for name in maps},
+        "ratios": RATIOS,
         "counts": {verdict: int(counts[verdict]) for verdict in SIGNS if verdict in counts},
         "signs": SIGNS,
         "meanings": MEANINGS,

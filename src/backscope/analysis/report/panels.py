@@ -108,7 +108,7 @@ def profiles(laid: Panels, found: Sequence[Configuration]) -> Drawn | None:
 
 
 def losses(laid: Panels, found: Sequence[Configuration]) -> Drawn | None:
-    """Training losses over the steps, by their logarithm where they vary by a lot; None without any."""
+    """The losses of the steps' batches, by their logarithm where they vary by a lot; None without any."""
     curves = {index: found[index].losses() for _, inside in laid.panels for index in inside}
     series = {index: [("", False, curve)] for index, curve in curves.items() if curve is not None}
     values = _finite([curve.middle for ((_, _, curve),) in series.values()])

@@ -151,7 +151,7 @@ def test_a_sweep_is_settled_when_each_of_its_finished_runs_is_whole_and_there_on
     gone = next(run for run in runs(uri) if run.data.tags["config_hash"] == "2")
     (store.local(gone.info.artifact_uri) / "trace.parquet").unlink()
     client.create_run(experiment_id, tags=tags[3])
-    finished, broken = sweeps.settle(client, "lab", "s", uri)
-    assert sorted(finished["config_hash"]) == ["1", "3"] and broken == ["2"]
+    verdicts, broken = sweeps.settle(client, "lab", "s", uri)
+    assert sorted(verdicts) == ["1", "3"] and broken == ["2"]
     found = sorted((run.data.tags["config_hash"], run.info.status) for run in runs(uri))
     assert found == [("1", "FINISHED"), ("1", "KILLED"), ("2", "FAILED"), ("3", "FINISHED"), ("3", "KILLED")]

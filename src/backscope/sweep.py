@@ -242,8 +242,7 @@ class Sweep:
 
     def _settle(self, parent: str) -> None:
         """See to it that what the store calls finished is whole, and there once; its runs count, told of or not."""
-        finished, broken = sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
-        known = dict(zip(finished["config_hash"], finished["verdict"], strict=True)) if len(finished) else {}
+        known, broken = sweeps.settle(self.client, self.tracking.experiment, self.sweep_id, self.uri)
         for index, each in enumerate(self.hashes):
             if each in broken:
                 self.verdicts[index] = "failed"

@@ -108,7 +108,7 @@ class Layer:
     def backward(self, below: Layer | None) -> None:
         """δ = ∂L/∂a ⊙ f′(z), ∂L/∂W = δᵀ a_in, ∂L/∂b = Σ δ over the batch, and ∂L/∂a_in = δ W for the layer below.
 
-        `f_prime` holds f′(z) already: the network computes it for all layers in one call.
+        `f_prime` holds f′(z) already: the network computes it for many layers in one call.
         """
         delta = self.delta
         if self.activation is not None:  # the head's δ comes from the loss

@@ -8,7 +8,6 @@ from backscope.tracking import reader, store
 from backscope.tracking.recorder import NOTE, interrupt, store_files
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
@@ -40,20 +39,22 @@ def unfinished(client: "MlflowClient", experiment_id: str, configurations: str) 
     return list(newest[: ended[0]] if ended else newest)
 
 
-def settle(client: "MlflowClient", experiment: str, sweep_id: str, uri: str) -> "tuple[pd.DataFrame, list[str]]":
-    """The finished runs of a sweep that no process writes any more, and the configurations' hashes of broken ones.
+def settle(client: "MlflowClient", experiment: str, sweep_id: str, uri: str) -> tuple[dict[str, str], list[str]]:
+    """The verdicts of a sweep's finished runs by their configuration's hash, and the hashes of those that are broken.
+
+    For a sweep that no process writes any more.
 
     Marked as interrupted: runs that were being written when their process ended, and the second of two from a job that
     ran again because its worker died before it could tell. Marked as failed: finished runs of which the trace is gone.
     """
     runs = reader.runs(experiment, sweep_id, uri, status=None)
     if len(runs) == 0:
-        return runs, []
+        return {}, []
     for run_id in runs.index[runs["status"] == "RUNNING"]:
         interrupt(client, run_id)
     finished = runs[runs["status"] == "FINISHED"]
-    if len(finished) == 0:
-        return finished, []
+    if len(finished) == 0:  # nor has the frame a column of verdicts, if no run ever had one
+        return {}, []
     again = finished["config_hash"].duplicated()
     broken = ~finished["artifacts"].map(_whole) & ~again
     for run_id in finished.index[again]:
@@ -61,14 +62,15 @@ def settle(client: "MlflowClient", experiment: str, sweep_id: str, uri: str) -> 
     for run_id in finished.index[broken]:
         client.set_tag(run_id, "error", MISSING)
         client.set_terminated(run_id, "FAILED")
-    return finished[~again & ~broken], list(finished["config_hash"][broken])
+    whole = finished[~again & ~broken]
+    return dict(zip(whole["config_hash"], whole["verdict"], strict=True)), list(finished["config_hash"][broken])
 
 
 def resume_sweep(client: "MlflowClient", parent: "Run", experiment: str, uri: str) -> dict[str, str]:
     """Open a sweep's parent run again: the verdicts of its finished runs by the hash of their configuration."""
-    finished, _ = settle(client, experiment, parent.data.tags["sweep_id"], uri)
+    verdicts, _ = settle(client, experiment, parent.data.tags["sweep_id"], uri)
     client.update_run(parent.info.run_id, "RUNNING")
-    return dict(zip(finished["config_hash"], finished["verdict"], strict=True)) if len(finished) else {}
+    return verdicts
 
 
 def _whole(artifacts: str) -> bool:
